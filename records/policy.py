@@ -1,0 +1,59 @@
+"""The gate's policy: part of the recipe, and part of every decision record."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from records.base import Record
+
+Metric = Literal["accuracy", "macro_f1", "log_loss"]
+HIGHER_IS_BETTER: dict[str, bool] = {"accuracy": True, "macro_f1": True, "log_loss": False}
+"""A metric's direction is its own, never the recipe's."""
+
+
+class SlicePolicy(Record):
+    """Parts of the test split on which the challenger must not lose."""
+
+    columns: tuple[str, ...] = Field(
+        (), description="Columns to slice by: `label`, `length`, or any data.attributes column."
+    )
+    margin: float = Field(0.05, gt=0, le=0.5, description="Largest tolerated loss on a slice.")
+    min_n: int = Field(50, ge=10, description="Smaller slices are listed, not judged (items).")
+    required: tuple[str, ...] = Field(
+        (), description="Slices, as `column=value`, that must be shown to hold, or nothing passes."
+    )
+
+
+class BudgetPolicy(Record):
+    """Upper limits of the challenger's running costs; absent: measured and reported only."""
+
+    latency_p95_ms: float | None = Field(None, gt=0, description="p95 latency at batch 1, ms.")
+    peak_memory_mb: float | None = Field(None, gt=0, description="Peak resident memory, MB (10^6).")
+    artifact_mb: float | None = Field(
+        None, gt=0, description="Size of the model's files, MB (10^6)."
+    )
+
+
+class GatePolicy(Record):
+    """What a challenger must prove. On by default, closed on doubt."""
+
+    metric: Metric = Field("accuracy", description="The metric that decides.")
+    minimum: float = Field(
+        ..., description="Floor that the challenger's bound must clear (for log_loss: a ceiling)."
+    )
+    rule: Literal["superior", "non_inferior"] = Field(
+        "non_inferior", description="Against the champion: better, or not worse than the margin."
+    )
+    margin: float = Field(0.02, gt=0, le=0.2, description="Tolerated loss against the champion.")
+    alpha: float = Field(0.05, gt=0, le=0.2, description="One-sided error rate of each bound.")
+    min_items: int = Field(
+        200, ge=1, description="Fewest test groups on which anything is promoted."
+    )
+    max_uses: int = Field(
+        50, ge=1, description="Decisions per test generation before a new salt is asked."
+    )
+    max_overlap: float = Field(
+        0.01, ge=0, lt=1, description="Largest share of test groups in any lineage."
+    )
+    slices: SlicePolicy = SlicePolicy()
+    budgets: BudgetPolicy = BudgetPolicy()

@@ -1,0 +1,74 @@
+"""Per-item scores of one model on one frozen test split."""
+
+from records.base import Record, digest_of
+
+SCORING_VERSION = 1
+
+
+class TestItems(Record):
+    """The frozen test split, without its texts. All tuples have one entry per item, in one order."""
+
+    __test__ = False  # not a pytest class
+
+    item_ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    """Split group of each item; the bootstrap draws whole groups."""
+    labels: tuple[str, ...]
+    slices: dict[str, tuple[str, ...]] = {}
+    """Declared slice columns: column name -> value per item."""
+
+    @property
+    def test_digest(self) -> str:
+        """Digest over ids, groups and labels; slices may change without a new test."""
+        return digest_of([list(self.item_ids), list(self.groups), list(self.labels)])
+
+
+class Fingerprint(Record):
+    """What two scorecards must share to be comparable."""
+
+    test_digest: str
+    scoring_version: int
+    code_digest: str
+    libraries: dict[str, str]
+    device: str
+    dtype: str
+    batch_rule: str
+
+
+class Scorecard(Record):
+    """Scores of one model. `error` is set, and the tuples are empty, where it could not be scored."""
+
+    role: str
+    """challenger, champion, anchor, or baseline:<name>"""
+    model_digest: str
+    fingerprint: Fingerprint
+    model_labels: tuple[str, ...] = ()
+    """The labels that the model can answer, by name."""
+    item_ids: tuple[str, ...] = ()
+    predicted: tuple[str, ...] = ()
+    log_loss: tuple[float, ...] = ()
+    """-ln p(true label) per item in nats; a label unknown to the model costs -ln(1e-12)."""
+    confidence: tuple[float, ...] = ()
+    """Probability of the predicted label, in (0, 1]."""
+    num_truncated: int = 0
+    metrics: dict[str, float] = {}
+    """accuracy, macro_f1, log_loss, ece, and f1:<label>."""
+    error: str = ""
+
+
+class Budgets(Record):
+    """What the challenger costs to run, measured in a fresh process; None: not measured."""
+
+    latency_p95_ms: float | None = None
+    """95th percentile at batch 1, best of the rounds, milliseconds."""
+    peak_memory_bytes: int | None = None
+    artifact_bytes: int | None = None
+
+
+class Parity(Record):
+    """Whether the saved artifact, loaded again in a fresh process, gives what was scored."""
+
+    num_compared: int
+    num_equal_labels: int
+    max_abs_difference: float
+    """Largest difference of a probability."""

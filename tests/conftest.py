@@ -1,0 +1,16 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def shared_data(name: str = "") -> Path:
+    """Folder of real data sets, read in place; the test skips, saying so, where it is absent."""
+    folder = Path(os.environ.get("REFIT_TEST_DATA", ROOT.parent / "shared" / "data")) / name
+    if not folder.exists():
+        pytest.skip(f"real data {name!r} is absent: set REFIT_TEST_DATA to its folder")
+    return folder
