@@ -1,0 +1,94 @@
+"""Everything that one run of the flow leaves behind for people: the report is made from it."""
+
+from typing import Any, Literal
+
+from records.base import Record
+from records.data import DataRef
+from records.decision import Decision, GateRecord
+
+Outcome = Literal["promoted", "unchanged", "refused", "data_refused", "held"]
+
+
+class CurvePoint(Record):
+    """One point of a training curve."""
+
+    step: int
+    epoch: float
+    name: str
+    """loss, learning_rate, grad_norm, validation_loss, validation_<metric>."""
+    value: float
+
+
+class StepCost(Record):
+    """What one step of the flow cost."""
+
+    step: str
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+
+
+class TrainResult(Record):
+    """A challenger and how it came to be."""
+
+    train_key: str
+    model_digest: str
+    """sha256 over the names and digests of the model's files."""
+    model_key: str
+    """Folder of the model in the store."""
+    base: str
+    base_digest: str
+    base_lineage_known: bool
+    num_steps: int
+    best_step: int
+    metric: str
+    best_value: float
+    curve: tuple[CurvePoint, ...]
+    seed: int
+    dtype: str
+    device: str
+    wall_s: float
+    samples_per_s: float
+    tokens_per_s: float
+    peak_memory_bytes: int
+    num_truncated: dict[str, int]
+    """Texts cut at max_length, by split."""
+    mlflow_run_id: str = ""
+
+
+class PowerRow(Record):
+    """Chance that a model exactly as good as the champion passes, at one discordance."""
+
+    discordance: float
+    """Share of items on which the two models differ in correctness."""
+    num_items: int
+    chance: float
+    items_for_80: int
+    """Items needed for an 80 % chance at the same margin."""
+    margin_for_80: float
+    """Margin needed for an 80 % chance at the same number of items."""
+
+
+class DecisionFile(Record):
+    """What `explain` replays: the whole record and its decision. Its digest names the decision."""
+
+    record: GateRecord
+    decision: Decision
+
+
+class DecisionDocument(Record):
+    """A decision with its circumstances; texts are not in it."""
+
+    decision_digest: str
+    outcome: Outcome
+    file: DecisionFile
+    data: DataRef
+    train: TrainResult
+    costs: tuple[StepCost, ...]
+    recipe: dict[str, Any]
+    power: tuple[PowerRow, ...]
+    model_version: str = ""
+    mlflow_url: str = ""
+    actor: str = ""
+    reason: str = ""
+    time: str
