@@ -1,0 +1,97 @@
+"""How data is read, checked and split: the `data`, `checks` and `split` parts of a recipe."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from records.base import Record
+
+DATA_VERSION = 1
+"""Part of every data key: raise it when the same configuration would keep or split rows otherwise."""
+
+
+class DataConfig(Record):
+    """Where the rows are, and how a file becomes rows."""
+
+    source: str | None = Field(
+        None,
+        description="sample:NAME, a file, folder or glob, s3://bucket/key, hf://dataset@revision; split by hash.",
+    )
+    train: str | None = Field(None, description="Given training data, instead of `source`.")
+    validation: str | None = Field(
+        None, description="Given validation data; else cut from `train`."
+    )
+    test: str | None = Field(None, description="Given test data; its rows are never dropped.")
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = Field(
+        "auto", description="auto: by the file's ending."
+    )
+    encoding: str = Field("utf-8", description="Of text files, by Python's name, e.g. latin-1.")
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="Between columns; default , or TAB by format."
+    )
+    quoting: Literal["auto", "standard", "none"] = Field(
+        "auto", description="auto: standard for csv, none for tsv and for a space as delimiter."
+    )
+    columns: tuple[str, ...] = Field(
+        (),
+        description="Column names of a file without a header; the last takes the rest of the line.",
+    )
+    text: str = Field("text", description="Column with the text.")
+    label: str = Field("label", description="Column with the label.")
+    attributes: tuple[str, ...] = Field(
+        (), description="More columns to keep, for slices and grouping."
+    )
+    rename_labels: dict[str, str] = Field({}, description="Value in the file: name of the label.")
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> "DataConfig":
+        if self.source and (self.train or self.validation or self.test):
+            raise ValueError("give either source, or train with test, not both")
+        if not self.source and not (self.train and self.test):
+            raise ValueError("give source, or both train and test")
+        return self
+
+
+class ChecksConfig(Record):
+    """What the data must look like before anything is trained on it."""
+
+    min_rows: int = Field(200, ge=1, description="Fewest rows in the snapshot.")
+    labels: tuple[str, ...] = Field((), description="The allowed labels; empty: those seen.")
+    min_labels: int = Field(2, ge=2, description="Fewest different labels.")
+    min_per_label: int = Field(10, ge=1, description="Fewest rows of each label.")
+    max_label_share: float = Field(0.95, gt=0, le=1, description="Largest share of one label.")
+    min_chars: int = Field(1, ge=1, description="Shorter texts (after stripping) are dropped.")
+    max_chars: int = Field(100_000, ge=1, description="Longer texts are dropped.")
+    max_null_share: float = Field(
+        0.01, ge=0, le=1, description="Largest share of rows without text or label."
+    )
+    max_duplicate_share: float = Field(
+        0.5, ge=0, le=1, description="Largest share of repeated texts."
+    )
+    max_dropped_share: float = Field(0.1, ge=0, le=1, description="More dropped than this refuses.")
+
+
+class SplitConfig(Record):
+    """Which rows are learned from and which ones judge."""
+
+    salt: str = Field("1", description="Change it to draw a new test generation.")
+    test: float = Field(
+        0.2, gt=0, lt=1, description="Share of groups, where no test file is given."
+    )
+    validation: float = Field(
+        0.1, gt=0, lt=1, description="Share of groups, where no file is given."
+    )
+    group_by: str | None = Field(None, description="An attribute whose equal values share a split.")
+    time: str | None = Field(
+        None, description="An attribute (ISO 8601); the latest share of rows is the test split."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_training_rows(self) -> "SplitConfig":
+        if self.test + self.validation >= 0.9:
+            raise ValueError(
+                f"test + validation = {self.test + self.validation:g} leaves under 10 % for training"
+            )
+        if self.group_by and self.time:
+            raise ValueError("group_by and time cannot be combined")
+        return self
