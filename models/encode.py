@@ -1,0 +1,104 @@
+"""Texts to token ids, cut the same way in training, scoring and the saved artifact.
+
+Shapes: B rows in a batch, T tokens of the longest of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids per text, and how many texts were cut."""
+
+    input_ids: list[list[int]]
+    num_truncated: int
+
+
+def load_tokenizer(path: Path, max_length: int | None = None) -> Any:
+    """The model's own tokenizer; `max_length` becomes part of what is saved with the model."""
+    from transformers import AutoTokenizer
+
+    options = {} if max_length is None else {"model_max_length": max_length}
+    return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
+
+
+def encode(tokenizer: Any, texts: Sequence[str]) -> Encoded:
+    """Token ids with special tokens, cut at the tokenizer's `model_max_length`.
+
+    A text of megabytes costs no more than its first characters: no token of these vocabularies
+    spans more than 100 characters of running text, so what lies beyond cannot reach the model.
+    """
+    limit = tokenizer.model_max_length
+    heads = [text[: limit * 100] for text in texts]
+    rows: list[list[int]] = []
+    num_truncated = 0
+    for start in range(0, len(heads), 1024):
+        batch = tokenizer(heads[start : start + 1024], truncation=False)["input_ids"]
+        num_truncated += sum(len(ids) > limit for ids in batch)
+        long = [i for i, ids in enumerate(batch) if len(ids) > limit]
+        if long:
+            cut = tokenizer([heads[start + i] for i in long], truncation=True)["input_ids"]
+            for i, ids in zip(long, cut, strict=True):
+                batch[i] = ids
+        rows.extend(batch)
+    return Encoded(rows, num_truncated)
+
+
+def pad(tokenizer: Any, rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+    """Rows of ids to `input_ids` and `attention_mask`, both (B, T) int64, padded on the right."""
+    longest = max(len(ids) for ids in rows)
+    input_ids_BT = torch.full((len(rows), longest), tokenizer.pad_token_id, dtype=torch.long)
+    attention_mask_BT = torch.zeros((len(rows), longest), dtype=torch.long)
+    for i, ids in enumerate(rows):
+        input_ids_BT[i, : len(ids)] = torch.tensor(ids, dtype=torch.long)
+        attention_mask_BT[i, : len(ids)] = 1
+    return {"input_ids": input_ids_BT, "attention_mask": attention_mask_BT}
+
+
+class LengthGroupedSampler(torch.utils.data.Sampler[int]):
+    """A random order in which rows of one batch have similar lengths.
+
+    Its generator is seeded by seed + epoch, so that a resumed run continues the same order; the
+    Trainer's own grouped sampler draws from the global generator, and does not.
+
+    Args:
+        lengths: tokens per row.
+        batch_size: rows per optimiser step.
+        seed: of every draw.
+    """
+
+    def __init__(self, lengths: Sequence[int], *, batch_size: int, seed: int) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by accelerate before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        size = self.batch_size * 50
+        batches: list[list[int]] = []
+        for start in range(0, len(order), size):
+            chunk = sorted(order[start : start + size], key=lambda i: -self.lengths[i])
+            batches += [
+                chunk[k : k + self.batch_size] for k in range(0, len(chunk), self.batch_size)
+            ]
+        # Only a last, short batch may end the epoch: elsewhere it would shift every batch after it.
+        short = [batch for batch in batches if len(batch) < self.batch_size]
+        full = [batch for batch in batches if len(batch) == self.batch_size]
+        for k in torch.randperm(len(full), generator=generator).tolist():
+            yield from full[k]
+        for batch in short:
+            yield from batch

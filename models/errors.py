@@ -1,0 +1,24 @@
+"""What this room refuses.
+
+ValueError
+└── ModelError                a recipe or artifact that no retry can mend
+    ├── UnknownBase           the base model cannot be found, verified or loaded
+    ├── SettingExceedsModel   a setting that the base cannot take
+    └── TrainingDiverged      the loss is not finite
+"""
+
+
+class ModelError(ValueError):
+    """A permanent problem with a model or its settings."""
+
+
+class UnknownBase(ModelError):
+    """The base model cannot be found, verified or loaded."""
+
+
+class SettingExceedsModel(ModelError):
+    """A setting asks for more than the base model has."""
+
+
+class TrainingDiverged(ModelError):
+    """The training or validation loss became NaN or infinite."""

@@ -1,0 +1,74 @@
+"""A saved classifier, loaded from its folder, and what it answers.
+
+Shapes: N texts, C labels in the order of the model's outputs, T tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from models.device import attention_kind
+from models.encode import encode, load_tokenizer, pad
+from models.errors import UnknownBase
+
+BATCH_RULE = "sorted by length, 32 rows, padded right to the longest"
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier:
+    """Model, tokenizer and label names, ready to answer in fp32."""
+
+    model: Any
+    tokenizer: Any
+    labels: tuple[str, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Load a folder that `train` wrote; raises UnknownBase where it cannot be loaded."""
+        from transformers import AutoModelForSequenceClassification
+
+        try:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                path,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                attn_implementation=attention_kind(),
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as exc:
+            raise UnknownBase(f"the model in {path.name!r} cannot be loaded: {exc}") from exc
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+        return cls(model=model.to(device).eval(), tokenizer=load_tokenizer(path), labels=labels)
+
+    def probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
+        """Probabilities (N, C) float64, rows as `texts`, and the number of texts that were cut."""
+        encoded = encode(self.tokenizer, texts)
+        log_probs_NC = log_probabilities(self.model, self.tokenizer, encoded.input_ids)
+        return np.exp(log_probs_NC), encoded.num_truncated
+
+
+def log_probabilities(
+    model: torch.nn.Module, tokenizer: Any, input_ids: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """Natural-log probabilities (N, C) float64, in the order of `input_ids`."""
+    device = next(model.parameters()).device
+    order = sorted(range(len(input_ids)), key=lambda i: (len(input_ids[i]), i))
+    parts: list[np.ndarray] = []
+    with torch.inference_mode():
+        for start in range(0, len(order), BATCH_SIZE):
+            rows = [input_ids[i] for i in order[start : start + BATCH_SIZE]]
+            batch = {k: v.to(device) for k, v in pad(tokenizer, rows).items()}
+            logits_BC = model(**batch).logits
+            parts.append(torch.log_softmax(logits_BC.double(), dim=-1).cpu().numpy())
+    if not parts:
+        return np.zeros((0, 0))
+    sorted_NC = np.concatenate(parts)
+    result_NC = np.empty_like(sorted_NC)
+    result_NC[order] = sorted_NC
+    return result_NC

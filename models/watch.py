@@ -1,0 +1,174 @@
+"""What watches a training from inside the Trainer: validation, best weights, early stop, report."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from models.config import TrainConfig
+from models.errors import TrainingDiverged
+from models.metrics import figures
+from models.predict import log_probabilities
+from records.document import CurvePoint
+from records.policy import HIGHER_IS_BETTER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a training stands."""
+
+    step: int
+    num_steps: int
+    loss: float
+    tokens_per_s: float
+    seconds_left: float
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Validates every `validate_every` steps and at the end, and keeps the best weights.
+
+    Args:
+        config: the recipe's `train`.
+        tokenizer: pads the validation rows.
+        labels: C label names in the order of the model's outputs.
+        valid_ids, valid_labels: N validation rows.
+        report_point, report_progress: where curve and progress go.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: TrainConfig,
+        tokenizer: Any,
+        labels: tuple[str, ...],
+        valid_ids: list[list[int]],
+        valid_labels: Sequence[str],
+        report_point: Callable[[CurvePoint], None],
+        report_progress: Callable[[Progress], None],
+    ) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.labels = labels
+        self.valid_ids = valid_ids
+        self.valid_labels = valid_labels
+        self.report_point = report_point
+        self.report_progress = report_progress
+        self.validate_every = 1
+        self.num_tokens = 0
+        self.train_s = 0.0
+        """Seconds inside the training loop, without validation."""
+        self.curve: list[CurvePoint] = []
+        self.best_step = 0
+        self.best_value = math.nan
+        self._best: dict[str, torch.Tensor] = {}
+        self._average: dict[str, torch.Tensor] = {}
+        self._num_worse = 0
+        self._loss = math.nan
+        self._since = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._since = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Average, report progress, and validate when it is time."""
+        model = kwargs["model"]
+        if self.config.average_decay:
+            self._update_average(model, state.global_step)
+        elapsed_s = self.train_s + time.monotonic() - self._since
+        self.report_progress(
+            Progress(
+                step=state.global_step,
+                num_steps=state.max_steps,
+                loss=self._loss,
+                tokens_per_s=self.num_tokens / max(elapsed_s, 1e-9),
+                seconds_left=elapsed_s / state.global_step * (state.max_steps - state.global_step),
+            )
+        )
+        if state.global_step % self.validate_every == 0 or state.global_step == state.max_steps:
+            self.train_s = elapsed_s
+            control.should_training_stop |= self._validate(model, state)
+            self._since = time.monotonic()
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any
+    ) -> None:
+        """Pass the Trainer's figures on; a loss that is not finite ends the training."""
+        for name in ("loss", "grad_norm", "learning_rate"):
+            if name in logs:
+                self._point(state, name, float(logs[name]))
+        self._loss = float(logs.get("loss", self._loss))
+        if "loss" in logs and not math.isfinite(self._loss):
+            raise TrainingDiverged(
+                f"the training loss is {self._loss} at step {state.global_step} of "
+                f"{state.max_steps}; lower train.learning_rate={self.config.learning_rate:g} "
+                "or raise train.warmup_ratio"
+            )
+
+    def restore_best(self, model: torch.nn.Module) -> None:
+        """Put the best validated weights into `model`."""
+        model.load_state_dict(self._best)
+
+    def _validate(self, model: torch.nn.Module, state: Any) -> bool:
+        """Score the validation split; returns whether to stop early."""
+        trained = self._swap_in_average(model)
+        model.eval()
+        scores = self._score(model)
+        model.train()
+        for name in ("accuracy", "macro_f1", "log_loss"):
+            self._point(state, f"validation_{name}", scores[name])
+        if not math.isfinite(scores["log_loss"]):
+            raise TrainingDiverged(
+                f"the validation loss is {scores['log_loss']} at step {state.global_step}; "
+                f"lower train.learning_rate={self.config.learning_rate:g}"
+            )
+        self._keep_if_better(model, scores[self.config.metric], state.global_step)
+        if trained:
+            model.load_state_dict(trained)
+        return 0 < self.config.early_stopping <= self._num_worse
+
+    def _score(self, model: torch.nn.Module) -> dict[str, float]:
+        log_probs_NC = log_probabilities(model, self.tokenizer, self.valid_ids)
+        index = {name: i for i, name in enumerate(self.labels)}
+        best_N = log_probs_NC.argmax(axis=1)
+        return figures(
+            self.valid_labels,
+            [self.labels[i] for i in best_N],
+            [-float(log_probs_NC[i, index[y]]) for i, y in enumerate(self.valid_labels)],
+            [math.exp(float(log_probs_NC[i, k])) for i, k in enumerate(best_N)],
+        )
+
+    def _keep_if_better(self, model: torch.nn.Module, value: float, step: int) -> None:
+        sign = 1 if HIGHER_IS_BETTER[self.config.metric] else -1
+        if self.best_step and sign * value <= sign * self.best_value:
+            self._num_worse += 1
+            return
+        self.best_step, self.best_value, self._num_worse = step, value, 0
+        self._best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    def _update_average(self, model: torch.nn.Module, step: int) -> None:
+        """Exponential moving average that forgets its random start: decay min(d, (1+t)/(10+t))."""
+        if not self._average:
+            self._average = {n: p.detach().clone() for n, p in model.named_parameters()}
+            return
+        decay = min(self.config.average_decay, (1 + step) / (10 + step))
+        parameters = [p.detach() for _, p in model.named_parameters()]
+        torch._foreach_lerp_(list(self._average.values()), parameters, 1 - decay)
+
+    def _swap_in_average(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        """Put the averaged weights into `model`; returns those that were there."""
+        if not self._average:
+            return {}
+        trained = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        model.load_state_dict(self._average, strict=False)
+        return trained
+
+    def _point(self, state: Any, name: str, value: float) -> None:
+        point = CurvePoint(
+            step=state.global_step, epoch=float(state.epoch or 0), name=name, value=value
+        )
+        self.curve.append(point)
+        self.report_point(point)
