@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.services import s3_server, s3_store
+
+__all__ = ["s3_server", "s3_store", "shared_data"]
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -1,0 +1,1 @@
+"""The local stack: real services in private processes on free loopback ports."""

@@ -1,0 +1,162 @@
+"""Payloads: whole folders in the store, the files first and the manifest last.
+
+Without its manifest a payload does not exist for a reader; with it, every byte is checked.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from records.base import Record, canonical_json, file_sha256
+from tasks.objects import (
+    TEMPORARY,
+    CorruptObject,
+    IncompletePayload,
+    MissingObject,
+    Store,
+    StoreError,
+    check_key,
+)
+
+MANIFEST = "manifest.json"
+
+
+def put_folder(
+    store: Store, prefix: str, folder: Path, extra: Mapping[str, JsonValue] = {}
+) -> None:
+    """Store every file below `folder` under `prefix`, and the manifest last.
+
+    The manifest is `{"files": {name: {"sha256", "bytes"}}, **extra}`. An equal complete payload is
+    left alone.
+
+    Raises:
+        StoreError: the folder is empty, a name cannot be a key, or another complete payload holds
+            the prefix: payloads are immutable.
+    """
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    if not names or MANIFEST in names or "files" in extra:
+        raise StoreError(
+            f"{folder} cannot be stored as {prefix!r}: it must hold a file, none of them"
+            f" {MANIFEST}, and the extra values no 'files'"
+        )
+    keys = {name: check_key(f"{prefix}/{name}") for name in names}
+    manifest = canonical_json({**extra, "files": {name: _stamp(folder / name) for name in names}})
+    key = f"{prefix}/{MANIFEST}"
+    if not store.exists(key):
+        for name, file_key in keys.items():
+            store.upload(file_key, folder / name)
+        if store.put_if_absent(key, manifest):
+            return
+    if store.read(key) != manifest:
+        raise StoreError(
+            f"{store.uri}/{prefix} already holds another payload, and payloads are immutable;"
+            f" choose another key, or delete its {MANIFEST} first"
+        )
+
+
+def read_manifest(store: Store, prefix: str) -> dict[str, JsonValue]:
+    """The manifest of a complete payload.
+
+    Raises:
+        IncompletePayload: there is none.
+        CorruptObject: it is not a JSON object.
+    """
+    key = f"{prefix}/{MANIFEST}"
+    try:
+        data = store.read(key)
+    except MissingObject as exc:
+        raise IncompletePayload(
+            f"{store.uri}/{prefix} has no {MANIFEST}: its writer never finished; run it again"
+        ) from exc
+    try:
+        return TypeAdapter(dict[str, JsonValue]).validate_json(data)
+    except ValidationError as exc:
+        raise CorruptObject(f"{store.uri}/{key} is not a JSON object; restore it") from exc
+
+
+def open_folder(store: Store, prefix: str, cache: Path) -> Path:
+    """A local folder with every file that the manifest names, each checked against its sha256.
+
+    A local store gives its own folder (treat it as read-only); S3 a copy in `cache`/`prefix`,
+    which appears whole and is checked again on each call. Files that the manifest does not name
+    are not looked at.
+
+    Raises:
+        IncompletePayload: no manifest.
+        CorruptObject: naming the object whose bytes are wrong, or a manifest that names no file,
+            or one outside its folder.
+        MissingObject: a file that the manifest names is gone.
+    """
+    files = _listed_files(store, prefix)
+    if (folder := store.local_folder(prefix)) is not None:
+        _verify(store, prefix, folder, files)
+        return folder
+    target = cache / check_key(prefix)
+    if not _is_intact(target, files):
+        copy = cache / TEMPORARY / uuid4().hex
+        try:
+            for name in files:
+                store.download(f"{prefix}/{name}", copy / name)
+            _verify(store, prefix, copy, files)
+            _move_folder(copy, target, files)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+    return target
+
+
+class _FileStamp(Record):
+    """What a manifest says of one file."""
+
+    sha256: str
+    bytes: int
+
+
+def _stamp(path: Path) -> dict[str, JsonValue]:
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+
+
+def _listed_files(store: Store, prefix: str) -> dict[str, _FileStamp]:
+    manifest = read_manifest(store, prefix)
+    try:
+        files = TypeAdapter(dict[str, _FileStamp]).validate_python(manifest.get("files"))
+        for name in files:
+            check_key(name)
+    except ValueError as exc:
+        what = exc if isinstance(exc, StoreError) else "its 'files' are malformed"
+        raise CorruptObject(f"{store.uri}/{prefix}/{MANIFEST} cannot be trusted: {what}") from exc
+    if not files:
+        raise CorruptObject(f"{store.uri}/{prefix}/{MANIFEST} names no file")
+    return files
+
+
+def _verify(store: Store, prefix: str, folder: Path, files: Mapping[str, _FileStamp]) -> None:
+    for name, stamp in files.items():
+        if not (folder / name).is_file():
+            raise MissingObject(f"{store.uri}/{prefix}/{name} is gone; write the payload again")
+        found = file_sha256(folder / name)
+        if found != stamp.sha256:
+            raise CorruptObject(
+                f"{store.uri}/{prefix}/{name} has sha256 {found[:12]}..., its manifest says"
+                f" {stamp.sha256[:12]}...; restore it from a copy or write the payload again"
+            )
+
+
+def _is_intact(folder: Path, files: Mapping[str, _FileStamp]) -> bool:
+    try:
+        return all(file_sha256(folder / name) == stamp.sha256 for name, stamp in files.items())
+    except OSError:
+        return False
+
+
+def _move_folder(source: Path, target: Path, files: Mapping[str, _FileStamp]) -> None:
+    """Rename; a good copy that another process placed meanwhile stays, a bad one goes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.replace(target)
+    except OSError:
+        if not _is_intact(target, files):
+            shutil.rmtree(target)
+            source.replace(target)
