@@ -1,8 +1,9 @@
 """One entry of the append-only, hash-chained history of champions."""
 
+import json
 from typing import Literal
 
-from records.base import Record
+from records.base import Record, canonical_json
 
 Action = Literal["promote", "rollback", "retire", "override", "adopt", "rebase", "hold", "release"]
 LEDGER_ACTIONS: tuple[Action, ...] = (
@@ -35,3 +36,7 @@ class LedgerEntry(Record):
     reason: str = ""
     time: str
     """RFC 3339, UTC."""
+
+    def to_json(self) -> bytes:
+        """Canonical JSON without defaults, so that a field added later leaves old hashes alone."""
+        return canonical_json(json.loads(self.model_dump_json(exclude_defaults=True)))

@@ -1,0 +1,358 @@
+"""The ledger: the append-only, hash-chained history of champions, one object per entry.
+
+`ledger/<name>/<12 digits>.json` holds an entry's canonical JSON with its own `hash` beside it, so
+that a changed byte shows even in the last entry, which no successor names. Whoever can rewrite the
+store can also rewrite a hash: the mirror in the registry (tasks/registry.py) is against that.
+
+Errors, each with what, where and the next step:
+
+    ValueError
+    ├── StoreError (tasks/objects.py)
+    └── LedgerError             a bad name
+        ├── LedgerCorrupt       an entry is missing, changed, or does not name the one before
+        ├── ChampionChanged     another entry came first: evaluate again, then decide again
+        ├── EntryRefused        the draft contradicts the history (barred, held, wrong champion)
+        ├── NoRollback          there is no earlier champion to go back to, or it is barred
+        └── NameClaimed         another recipe owns this model name
+"""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from records.base import canonical_json
+from records.ledger import Action, LedgerEntry
+from tasks.objects import MissingObject, Store, StoreUnreachable
+from tasks.succession import (
+    CROWNING,
+    LedgerError,
+    NoRollback,
+    anchor,
+    barred_digests,
+    champion,
+    is_held,
+    rollback_target,
+)
+
+__all__ = [
+    "ChampionChanged",
+    "EntryRefused",
+    "LedgerCorrupt",
+    "LedgerError",
+    "NameClaimed",
+    "NoRollback",
+    "anchor",
+    "append",
+    "barred_digests",
+    "champion",
+    "check_name",
+    "claim_name",
+    "head",
+    "history",
+    "is_held",
+    "rollback_target",
+    "verify",
+]
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,128}")
+ENTRY_PATTERN = re.compile(r"(\d{12})\.json")
+CHANGING: frozenset[Action] = CROWNING | {"rollback", "retire"}
+APPEND_DELAYS_S = (0.0, 0.1, 0.5, 2.0)
+"""Waits before each attempt to append: the store may say "conflict, try again" or not answer."""
+NUM_READERS = 8
+
+
+class LedgerCorrupt(LedgerError):
+    """The stored history is not one unbroken chain."""
+
+
+class ChampionChanged(LedgerError):
+    """Another entry came first. `now` is that entry; None where the ledger is empty."""
+
+    def __init__(self, message: str, now: LedgerEntry | None = None) -> None:
+        super().__init__(message)
+        self.now = now
+
+
+class EntryRefused(LedgerError):
+    """The draft contradicts the history."""
+
+
+class NameClaimed(LedgerError):
+    """Another recipe owns the name."""
+
+
+def head(store: Store, name: str) -> LedgerEntry | None:
+    """The last entry, itself checked but not its chain; None where the ledger is empty.
+
+    Raises:
+        LedgerCorrupt: entries are missing before it, or its bytes are not those of its hash.
+    """
+    keys, problems = _entry_keys(store, name)
+    if problems:
+        raise _corrupt(store, name, problems)
+    return _read(store, keys[-1]) if keys else None
+
+
+def history(store: Store, name: str) -> tuple[LedgerEntry, ...]:
+    """Every entry, oldest first, the whole chain verified.
+
+    Raises:
+        LedgerCorrupt: names each entry that is missing, changed or out of the chain.
+    """
+    entries, problems = _load(store, name)
+    if problems:
+        raise _corrupt(store, name, problems)
+    return entries
+
+
+def verify(store: Store, name: str) -> list[str]:
+    """What is wrong with the stored history, a sentence for each entry; empty: it holds."""
+    return _load(store, name)[1]
+
+
+def append(
+    store: Store, name: str, draft: LedgerEntry, *, decided_against: LedgerEntry | None
+) -> LedgerEntry:
+    """Append the draft right after the entry that it was decided against, exactly once.
+
+    A lost answer or a crash is harmless: called again with the same decision, it gives the entry
+    that is already there.
+
+    Args:
+        store: one whose `probe` passes.
+        name: registered model.
+        draft: `sequence` and `previous_hash` are filled in here, and `replaces` where it is empty.
+        decided_against: the head when the decision was taken; None for an empty ledger.
+
+    Returns:
+        The entry as it stands in the ledger.
+
+    Raises:
+        ChampionChanged: the head is another one by now; nothing was written.
+        EntryRefused, NoRollback: the draft contradicts the history; nothing was written.
+        LedgerCorrupt: the history does not hold; nothing is appended to it.
+        StoreUnreachable: it is not known whether the entry was written; call again.
+    """
+    entries = history(store, name)
+    if (earlier := _find_promotion(entries, draft)) is not None:
+        return earlier
+    latest = entries[-1] if entries else None
+    if latest != decided_against:
+        raise _changed(name, decided_against, latest)
+    entry = _complete(entries, draft)
+    found = _put_or_read(store, name, entry)
+    if not _is_same(found, entry):
+        raise _changed(name, decided_against, found)
+    return found
+
+
+def claim_name(store: Store, name: str, recipe_name: str, task: str) -> None:
+    """Make the model name this recipe's own; nothing happens where it already is.
+
+    Raises:
+        NameClaimed: another recipe, or the same one with another task, holds it.
+    """
+    claim = canonical_json({"name": check_name(name), "recipe": recipe_name, "task": task})
+    key = f"names/{name}.json"
+    if store.put_if_absent(key, claim) or (found := store.read(key)) == claim:
+        return
+    try:
+        owner = json.loads(found)
+        said = f"recipe {owner['recipe']!r} with task {owner['task']!r}"
+    except (ValueError, KeyError, TypeError):
+        said = f"an unreadable {key}"
+    raise NameClaimed(
+        f"model name {name!r} belongs to {said}, not to {recipe_name!r} with {task!r};"
+        f" choose another registry name, or delete {store.uri}/{key} if that owner is gone"
+    )
+
+
+def check_name(name: str) -> str:
+    """The name itself; raises LedgerError where it cannot be part of a key."""
+    if not NAME_PATTERN.fullmatch(name) or set(name) == {"."}:
+        raise LedgerError(
+            f"model name {name[:200]!r} must be 1 to 128 letters, digits, '.', '_' or '-';"
+            " rename it in the recipe"
+        )
+    return name
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def _key(name: str, sequence: int) -> str:
+    return f"ledger/{check_name(name)}/{sequence:012d}.json"
+
+
+def _encode(entry: LedgerEntry) -> bytes:
+    return canonical_json({**json.loads(entry.to_json()), "hash": entry.digest})
+
+
+def _read(store: Store, key: str) -> LedgerEntry:
+    data = store.read(key)
+    try:
+        fields = json.loads(data)
+        fields.pop("hash")
+        entry = LedgerEntry.model_validate(fields)
+    except (ValueError, KeyError, AttributeError, TypeError) as exc:
+        raise LedgerCorrupt(f"{key} is not a ledger entry") from exc
+    if _encode(entry) != data:
+        raise LedgerCorrupt(f"{key} was changed: its bytes are not those of its hash")
+    return entry
+
+
+def _entry_keys(store: Store, name: str) -> tuple[list[str], list[str]]:
+    """Keys of the entries in order, and a problem for each gap and each stranger."""
+    keys, problems, expected = [], [], 1
+    for key in store.list(f"ledger/{check_name(name)}"):
+        found = ENTRY_PATTERN.fullmatch(key.rsplit("/", 1)[-1])
+        if found is None or key != _key(name, int(found[1])) or int(found[1]) < 1:
+            problems.append(f"{key} is not an entry's key")
+            continue
+        sequence = int(found[1])
+        problems += [f"entry {missing} is missing" for missing in range(expected, sequence)][:10]
+        expected = sequence + 1
+        keys.append(key)
+    return keys, problems
+
+
+def _load(store: Store, name: str) -> tuple[tuple[LedgerEntry, ...], list[str]]:
+    keys, problems = _entry_keys(store, name)
+    with ThreadPoolExecutor(NUM_READERS) as pool:
+        read = list(pool.map(partial(_try_read, store), keys))
+    entries: list[LedgerEntry] = []
+    for key, found in zip(keys, read, strict=True):
+        if isinstance(found, str):
+            problems.append(found)
+            continue
+        problems += _chain_problems(key, found, entries[-1] if entries else None)
+        entries.append(found)
+    return tuple(entries), problems
+
+
+def _try_read(store: Store, key: str) -> LedgerEntry | str:
+    try:
+        return _read(store, key)
+    except MissingObject:
+        return f"{key} vanished while it was read"
+    except LedgerCorrupt as exc:
+        return str(exc)
+
+
+def _chain_problems(key: str, entry: LedgerEntry, previous: LedgerEntry | None) -> list[str]:
+    if not key.endswith(f"/{entry.sequence:012d}.json"):
+        return [f"{key} holds entry {entry.sequence}"]
+    follows = previous is not None and previous.sequence == entry.sequence - 1
+    if previous is not None and follows and entry.previous_hash != previous.digest:
+        return [f"{key} does not continue the chain: it names another entry {previous.sequence}"]
+    if entry.sequence == 1 and entry.previous_hash:
+        return [f"{key} is the first entry and yet names one before it"]
+    return []
+
+
+def _corrupt(store: Store, name: str, problems: Sequence[str]) -> LedgerCorrupt:
+    listed = "; ".join(problems)
+    return LedgerCorrupt(
+        f"the ledger of {name!r} in {store.uri} does not hold: {listed}. Restore these objects"
+        " from a copy; nothing is appended until then"
+    )
+
+
+# -- appending -------------------------------------------------------------------------------------
+
+
+def _find_promotion(entries: Sequence[LedgerEntry], draft: LedgerEntry) -> LedgerEntry | None:
+    """Our own promotion, appended before a crash; in the whole ledger, as others may follow it."""
+    if draft.action != "promote" or not draft.decision_digest:
+        return None
+    return next((entry for entry in entries if _is_same(entry, draft)), None)
+
+
+def _is_same(found: LedgerEntry, ours: LedgerEntry) -> bool:
+    if found.action == ours.action and ours.decision_digest:
+        return found.decision_digest == ours.decision_digest
+    return found == ours
+
+
+def _complete(entries: Sequence[LedgerEntry], draft: LedgerEntry) -> LedgerEntry:
+    """The draft in its place in the chain, after it was held against the history."""
+    live = champion(entries)
+    live_digest = live.model_digest if live else ""
+    filled = {
+        "sequence": len(entries) + 1,
+        "previous_hash": entries[-1].digest if entries else "",
+    }
+    if draft.action in CHANGING:
+        filled["replaces"] = draft.replaces or live_digest
+    entry = draft.model_copy(update=filled)
+    if problems := _contradictions(entries, entry, live):
+        raise EntryRefused(f"{entry.action} of version {entry.version!r}: " + "; ".join(problems))
+    return entry
+
+
+def _contradictions(
+    entries: Sequence[LedgerEntry], entry: LedgerEntry, live: LedgerEntry | None
+) -> list[str]:
+    problems = []
+    if entry.action in CHANGING and entry.replaces != (live.model_digest if live else ""):
+        problems.append("`replaces` is not the champion's digest; read the ledger again")
+    if entry.action in CROWNING | {"rollback"} and not (entry.version and entry.model_digest):
+        problems.append("a champion needs a version and a model digest")
+    if entry.action == "promote":
+        if not entry.decision_digest:
+            problems.append("a promotion needs its decision; without one, use override")
+        if entry.model_digest in barred_digests(entries):
+            problems.append("this model was rolled back; train another, or use override")
+        if reason := is_held(entries):
+            problems.append(f"held by {reason}; release first")
+    if entry.action == "rollback":
+        target = rollback_target(entries, entry.version)
+        if target.model_digest != entry.model_digest:
+            problems.append("this version had another model digest; read the ledger again")
+    if entry.action == "adopt" and live is not None:
+        problems.append(f"version {live.version!r} is champion already; use promote or override")
+    if entry.action == "retire" and (live is None or entry.version):
+        problems.append("retire needs a champion and leaves no version")
+    return problems
+
+
+def _put_or_read(store: Store, name: str, entry: LedgerEntry) -> LedgerEntry:
+    """The entry that stands at this sequence number in the end: ours, or one that came first."""
+    key, fault = _key(name, entry.sequence), None
+    for delay_s in APPEND_DELAYS_S:
+        time.sleep(delay_s)
+        try:
+            if store.put_if_absent(key, _encode(entry)):
+                return entry
+        except StoreUnreachable as exc:
+            fault = exc  # written or not: only reading tells
+        try:
+            return _read(store, key)
+        except MissingObject:
+            continue  # it never arrived, or S3 said 409: try again
+        except StoreUnreachable as exc:
+            fault = exc
+    raise StoreUnreachable(
+        f"it is not known whether {store.uri}/{key} was written; run again: if it was, that run"
+        " will find it"
+    ) from fault
+
+
+def _changed(
+    name: str, decided_against: LedgerEntry | None, now: LedgerEntry | None
+) -> ChampionChanged:
+    return ChampionChanged(
+        f"the champion of {name!r} changed: decided against {_said(decided_against)}, but now there"
+        f" is {_said(now)}; evaluate against it and decide again",
+        now,
+    )
+
+
+def _said(entry: LedgerEntry | None) -> str:
+    if entry is None:
+        return "an empty ledger"
+    return f"entry {entry.sequence} ({entry.action}, version {entry.version or 'none'})"
