@@ -1,0 +1,200 @@
+"""A model's score, and its gain over another model, as intervals with one-sided bounds.
+
+A gain is positive where the challenger is better, whatever the metric's direction.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import bootstrap
+from models.statistics import (
+    clopper_pearson,
+    mcnemar_p,
+    minimum_detectable_effect,
+    normal_quantile,
+    rounded,
+    tango_bounds,
+)
+from records.decision import Comparison, Interval
+from records.policy import Metric
+from records.scores import Scorecard, TestItems
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+NANO = 1e9
+"""Losses are summed as integers of 1e-9 nats, so that no machine's order of addition shows."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The same N items as two models answered them; `other` is None for one model's own score."""
+
+    groups: list[str]
+    labels: list[str]
+    challenger: Scorecard
+    other: Scorecard | None
+    rows: Ints
+    """Positions of the items in the scorecards, [N]."""
+
+    @property
+    def num_items(self) -> int:
+        return len(self.rows)
+
+    @property
+    def num_groups(self) -> int:
+        return len(set(self.groups))
+
+    @property
+    def shrink(self) -> float:
+        """Independent units per item: 1 where no two items share a group."""
+        return self.num_groups / self.num_items
+
+    def correct(self, card: Scorecard) -> Bools:
+        """Whether the model's answer is the label, [N]."""
+        return np.array(
+            [card.predicted[i] == y for i, y in zip(self.rows, self.labels, strict=True)]
+        )
+
+    def discordant(self) -> tuple[int, int]:
+        """Wins and losses; both 0 for a single model."""
+        if self.other is None:
+            return 0, 0
+        ours, theirs = self.correct(self.challenger), self.correct(self.other)
+        return int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+
+
+def pair(
+    items: TestItems,
+    challenger: Scorecard,
+    other: Scorecard | None = None,
+    keep: Bools | None = None,
+) -> Paired:
+    """The items (those where `keep` [N] is true) with both models' scores."""
+    rows = np.arange(len(items.item_ids)) if keep is None else np.flatnonzero(keep)
+    groups = [items.groups[i] for i in rows]
+    return Paired(groups, [items.labels[i] for i in rows], challenger, other, rows)
+
+
+def score(paired: Paired, metric: Metric, alpha: float) -> Interval:
+    """The challenger's own score: Clopper-Pearson for accuracy, else grouped bootstrap."""
+    if metric != "accuracy":
+        return _bootstrapped(paired, metric, alpha)
+    correct, scale = int(paired.correct(paired.challenger).sum()), paired.shrink
+    lower, upper = clopper_pearson(correct * scale, paired.num_groups, alpha)
+    exact = _interval(correct / paired.num_items, lower, upper, "clopper-pearson")
+    return exact if scale == 1 else _wider(exact, _bootstrapped(paired, metric, alpha))
+
+
+def gain(paired: Paired, metric: Metric, alpha: float) -> Interval:
+    """The challenger's gain over `other`: Tango's score interval for accuracy, else bootstrap.
+
+    Where groups repeat, items are not independent: counts are scaled to the number of groups and
+    the wider of score interval and grouped bootstrap holds (docs/adr/0001).
+    """
+    if metric != "accuracy":
+        return _bootstrapped(paired, metric, alpha)
+    wins, losses = paired.discordant()
+    scale = paired.shrink
+    lower, upper = tango_bounds(wins * scale, losses * scale, paired.num_groups, alpha)
+    tango = _interval((wins - losses) / paired.num_items, float(lower), float(upper), "tango")
+    return tango if scale == 1 else _wider(tango, _bootstrapped(paired, metric, alpha))
+
+
+def compare(
+    paired: Paired, against: str, metric: Metric, interval: Interval, alpha: float
+) -> Comparison:
+    """Wins, losses, McNemar's p, flips (losses first) and what the test could have shown."""
+    assert paired.other is not None
+    wins, losses = paired.discordant()
+    ours, theirs = paired.correct(paired.challenger), paired.correct(paired.other)
+    flips = [*paired.rows[~ours & theirs], *paired.rows[ours & ~theirs]]
+    return Comparison(
+        against=against,
+        num_items=paired.num_items,
+        num_wins=wins,
+        num_losses=losses,
+        mcnemar_p=rounded(mcnemar_p(wins, losses)),
+        minimum_detectable_effect=rounded(_detectable(paired, metric, interval, alpha)),
+        flips=tuple(paired.challenger.item_ids[i] for i in flips),
+    )
+
+
+def _detectable(paired: Paired, metric: Metric, interval: Interval, alpha: float) -> float:
+    """From the discordance for accuracy, else from the width of the interval."""
+    if metric == "accuracy" or interval.estimate is None or interval.lower is None:
+        discordance = sum(paired.discordant()) / paired.num_items
+        return minimum_detectable_effect(discordance, paired.num_groups, alpha)
+    width = interval.estimate - interval.lower
+    return width * (1 + normal_quantile(0.2) / normal_quantile(alpha))
+
+
+def _interval(estimate: float, lower: float | None, upper: float | None, method: str) -> Interval:
+    return Interval(
+        estimate=rounded(estimate),
+        lower=None if lower is None else rounded(lower),
+        upper=None if upper is None else rounded(upper),
+        method=method,
+    )
+
+
+def _wider(first: Interval, second: Interval) -> Interval:
+    """The lower of the lower bounds and the upper of the upper; None where either is."""
+    lowers, uppers = (first.lower, second.lower), (first.upper, second.upper)
+    return Interval(
+        estimate=first.estimate,
+        lower=None if lowers[0] is None or lowers[1] is None else min(lowers[0], lowers[1]),
+        upper=None if uppers[0] is None or uppers[1] is None else max(uppers[0], uppers[1]),
+        method=f"{first.method}+{second.method}",
+    )
+
+
+def _bootstrapped(paired: Paired, metric: Metric, alpha: float) -> Interval:
+    columns, statistic = _columns(paired, metric)
+    estimate = float(statistic(columns.sum(axis=0, keepdims=True))[0])
+    values = bootstrap.replicate(paired.groups, paired.labels, columns, statistic)
+    return _interval(estimate, *bootstrap.bounds(values, alpha), "bootstrap")
+
+
+def _columns(paired: Paired, metric: Metric) -> tuple[Ints, Callable[[Ints], Floats]]:
+    """Per-item integers [N, K], and the gain (or the score) that their sums [b, K] mean."""
+    cards = [card for card in (paired.challenger, paired.other) if card is not None]
+    if metric == "macro_f1":
+        return _f1_columns(paired, cards)
+    ones = np.ones(paired.num_items, dtype=np.int64)
+    if metric == "accuracy":
+        values, unit = [paired.correct(card).astype(np.int64) for card in cards], 1.0
+    else:
+        losses = [np.array([card.log_loss[i] for i in paired.rows]) for card in cards]
+        values, unit = [np.rint(loss * NANO).astype(np.int64) for loss in losses], NANO
+        values.reverse()  # a gain is the other's loss less ours; alone it is ours
+
+    def mean(sums: Ints) -> Floats:
+        total = sums[:, 1] - (sums[:, 2] if len(cards) == 2 else 0)
+        return np.asarray(total / (sums[:, 0] * unit), dtype=np.float64)
+
+    return np.stack([ones, *values], axis=1), mean
+
+
+def _f1_columns(paired: Paired, cards: list[Scorecard]) -> tuple[Ints, Callable[[Ints], Floats]]:
+    """Per label: true, and for each model answered and both; macro-F1 over the items' labels."""
+    names = sorted(set(paired.labels))
+    true = np.array([[y == name for name in names] for y in paired.labels])
+    blocks = [true]
+    for card in cards:
+        said = np.array([[card.predicted[i] == name for name in names] for i in paired.rows])
+        blocks += [said, said & true]
+
+    def macro_f1(sums: Ints) -> Floats:
+        parts = np.split(sums, len(blocks), axis=1)
+        f1 = [
+            (2 * both / np.maximum(parts[0] + said, 1)).mean(axis=1)
+            for said, both in zip(parts[1::2], parts[2::2], strict=True)
+        ]
+        return np.asarray(f1[0] - f1[1] if len(f1) == 2 else f1[0], dtype=np.float64)
+
+    return np.concatenate(blocks, axis=1).astype(np.int64), macro_f1

@@ -1,0 +1,84 @@
+"""Slices of the test split on which the challenger must not lose to the champion."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from models.intervals import Paired, gain, pair
+from models.rulings import Case, Kind, Ruling, bounded, noted, refused
+from models.statistics import harm_p, holm, rounded
+from records.decision import Finding, Interval
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One value of a slice column, with the outcomes on its items."""
+
+    name: str
+    paired: Paired
+    interval: Interval
+    p_value: float
+
+
+def slice_rules(case: Case) -> Iterator[Ruling]:
+    """Held, harmed or not decidable, against the champion and in accuracy whatever the metric."""
+    limits, record = case.policy.slices, case.record
+    columns = {**record.items.slices, "label": record.items.labels}
+    declared = {*limits.columns, *(name.partition("=")[0] for name in limits.required)}
+    for missing in sorted(declared - set(columns)):
+        yield refused("slices", f"the slice column {missing!r} was not delivered; declare it")
+    if record.champion is None:
+        if declared:
+            yield noted("slices", "judged from the second champion on")
+        return
+    found = list(_slices(case, {name: columns[name] for name in declared & set(columns)}))
+    judged = [s for s in found if s.paired.num_items >= limits.min_n]
+    # not at the retries' alpha: that would let harm pass more easily with each attempt
+    harmed = holm([s.p_value for s in judged], case.policy.alpha)
+    is_harmed = dict(zip((s.name for s in judged), harmed, strict=True))
+    for one in found:
+        yield _slice_ruling(case, one, is_harmed.get(one.name))
+    for name in sorted(set(limits.required) - {s.name for s in found}):
+        if name.partition("=")[0] in columns:
+            yield refused(f"slice:{name}", "no test item is in this required slice; add some")
+
+
+def _slices(case: Case, columns: dict[str, tuple[str, ...]]) -> Iterator[Slice]:
+    for column, values in sorted(columns.items()):
+        for value in sorted(set(values)):
+            keep = np.array([v == value for v in values])
+            paired = pair(case.record.items, case.record.challenger, case.record.champion, keep)
+            wins, losses = (count * paired.shrink for count in paired.discordant())
+            p_value = harm_p(wins, losses, paired.num_groups, case.policy.slices.margin)
+            interval = gain(paired, "accuracy", case.alpha)
+            yield Slice(f"{column}={value}", paired, interval, rounded(p_value))
+
+
+def _slice_ruling(case: Case, one: Slice, is_harmed: bool | None) -> Ruling:
+    """`is_harmed` is None for a slice too small to be judged."""
+    limits, interval = case.policy.slices, one.interval
+    is_held = is_harmed is False and interval.lower is not None and interval.lower > -limits.margin
+    reason = f"accuracy gain {bounded(interval.estimate, 'at least', interval.lower)} "
+    reason += f"on {one.paired.num_items} items"
+    kind: Kind = "not shown"
+    state: Literal["passed", "refused", "noted"] = "passed" if is_held else "noted"
+    if is_harmed:
+        state, kind = "refused", "shown worse"
+        reason += f": a loss beyond {limits.margin:g} is shown; add such rows to the training"
+    elif not is_held:
+        reason += ": not decidable" if is_harmed is False else f": fewer than {limits.min_n}"
+        if one.name in limits.required:
+            state = "refused"
+            reason += ", but it is required; add test rows"
+    finding = Finding(
+        rule=f"slice:{one.name}",
+        state=state,
+        reason=reason,
+        interval=interval,
+        limit=-limits.margin,
+        num_items=one.paired.num_items,
+        p_value=one.p_value,
+    )
+    return Ruling(finding, kind)
