@@ -255,12 +255,18 @@ def test_append_after_a_crash_finds_its_promotion_below_later_entries(store: Sto
     assert history(store, NAME) == entries
 
 
-def test_append_of_a_second_equal_hold_is_not_taken_for_the_first(local: LocalStore) -> None:
+def test_append_does_not_take_anothers_hold_for_its_own(local: LocalStore) -> None:
     """Without a decision only the whole entry tells ours from another's."""
-    (first,) = write(local, draft("promote", "1"))
-    write(local, draft("hold", "1", actor="bob"))
-    with pytest.raises(ChampionChanged, match=r"entry 2 \(hold"):
-        append(local, NAME, draft("hold", "1"), decided_against=first)
+    entries = write(local, draft("promote", "1"))
+
+    class Overtaken(LocalStore):
+        def put_if_absent(self, key: str, data: bytes) -> bool:
+            rival = ledger._complete(entries, draft("hold", "1", actor="bob"))
+            super().put_if_absent(key, ledger._encode(rival))
+            return super().put_if_absent(key, data)
+
+    with pytest.raises(ChampionChanged, match=r"now there is entry 2 \(hold"):
+        append(Overtaken(local.folder), NAME, draft("hold", "1"), decided_against=entries[0])
 
 
 @pytest.mark.parametrize(
