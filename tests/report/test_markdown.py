@@ -1,0 +1,101 @@
+"""Summaries and cards show data as text, whatever it holds; rendered by a real CommonMark parser."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from markdown_it import MarkdownIt
+
+from report.card import MAX_CHARACTERS, model_card
+from report.markdown import escape_markdown, summary_markdown, summary_rows
+from tests.report import documents
+
+OWN = {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "ul", "li", "pre"}
+
+
+def html_of(markdown: str) -> str:
+    return str(MarkdownIt("commonmark", {"html": True}).enable(["table"]).render(markdown))
+
+
+def tags_of(html: str) -> set[str]:
+    return set(re.findall(r"<(\w+)", html))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        documents.HOSTILE,
+        "**bold** _em_ `code` [a](b) ![i](j) ~~s~~ | # &lt; \\ <b>",
+        "1. one", "12) twelve", "- item", "+ item", "=== title", "# head", "> quote", "<https://a.b>",
+        "0.912 > 0.85", "a|b", "me@example.com", "--- ", "[x]: https://a.b",
+    ],
+)  # fmt: skip
+def test_escape_markdown_shows_exactly_the_text(text: str) -> None:
+    html = html_of(escape_markdown(text))
+    assert tags_of(html) == {"p"}
+    entities = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&"}
+    shown = re.sub(r"&\w+;", lambda m: entities[m.group()], html)
+    assert shown.strip() == f"<p>{text.strip()}</p>"
+
+
+def test_escape_markdown_keeps_a_text_in_its_cell() -> None:
+    html = html_of(f"| a |\n| --- |\n| {escape_markdown('x | y `|` z')} |")
+    assert "<td>x | y `|` z</td>" in html
+
+
+def test_escape_markdown_leaves_no_bare_address_or_second_line() -> None:
+    escaped = escape_markdown("see https://evil.example and WWW.evil.example\n# head\x00")
+    assert "https://" not in escaped
+    assert "WWW." not in escaped
+    assert "\n" not in escaped
+    assert "\\[U+0000\\]" in escaped
+
+
+@pytest.mark.parametrize("name", documents.ALL)
+def test_summary_and_card_hold_only_their_own_markup(name: str) -> None:
+    document = documents.ALL[name]()
+    summary = html_of(summary_markdown(document, report_uri="store/report.html"))
+    card = html_of(model_card(document))
+    assert tags_of(summary) <= OWN
+    assert tags_of(card) <= OWN
+    for html in (summary, card):
+        rows = re.findall(r"<tr>.*?</tr>", html, re.S)
+        assert all(len(re.findall(r"<t[hd]", row)) in {2, 3, 5} for row in rows)
+    assert len(model_card(document)) <= MAX_CHARACTERS
+
+
+def test_summary_says_verdict_rules_and_place() -> None:
+    text = summary_markdown(documents.shown_worse(), report_uri="https://mlflow.example/r?a=1")
+    assert text.startswith("# Refused: shown to be worse\n")
+    assert "a loss is shown that chance does not explain" in text
+    assert "| Against the champion | ✕ refused |" in text
+    assert "<https://mlflow.example/r?a=1>" in text
+
+
+def test_summary_links_only_plain_web_addresses() -> None:
+    text = summary_markdown(documents.hostile(), report_uri="javascript:alert(1)>")
+    assert "<javascript" not in text
+
+
+def test_summary_rows_put_refusals_first_and_escape() -> None:
+    rows = summary_rows(documents.shown_worse())
+    results = [row["result"] for row in rows]
+    assert results[0] == "✕ refused"
+    assert results == sorted(results, key=["✕ refused", "✓ passed", "– noted"].index)
+    assert all("<" not in v for row in summary_rows(documents.hostile()) for v in row.values())
+
+
+def test_model_card_says_how_good_from_what_and_how_to_load() -> None:
+    card = model_card(documents.promoted_first())
+    assert 'mlflow.transformers.load_model("models:/reviews@champion")' in card
+    assert "| Minimum score | 93.5% (91.5% to 95.5%) |" in card
+    assert "minilm\\-l6" in card or "minilm-l6" in card
+    assert "its biases and licence carry over" in card
+    assert "6,031 rows, 6,000 kept" in card
+
+
+def test_model_card_stays_short_with_long_labels_and_says_what_it_leaves_out() -> None:
+    labels = tuple(f"{'long ' * 20}{i}" for i in range(77))
+    card = model_card(documents.build(replace(documents.MANY, labels=labels)))
+    assert len(card) <= MAX_CHARACTERS
+    assert re.search(r"Labels: .*\b\d+ more\.", card)

@@ -1,0 +1,214 @@
+"""The page says the verdict, escapes everything, loads nothing, and never fails."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from records.document import DecisionDocument
+from report.html import visible
+from report.page import render
+from report.style import STYLE
+from tests.report import documents
+
+VOID = {"meta", "br"}
+TAG_NAMES = """
+html head meta title style body header main nav section footer h1 h2 h3 p a ul li dl dt dd div span
+small b bdi code pre table caption thead tbody tfoot tr th td details summary figure figcaption
+svg desc line circle rect text polyline
+"""
+TAGS = frozenset(TAG_NAMES.split())
+
+
+class Page(HTMLParser):
+    """Elements, attributes and text of a page; fails on a tag that is not closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.text))
+
+
+def page_of(document: DecisionDocument) -> str:
+    return render(document, documents.texts_of(document))
+
+
+@pytest.mark.parametrize("name", documents.ALL)
+def test_render_loads_and_runs_nothing(name: str) -> None:
+    page = Page(page_of(documents.ALL[name]()))
+    assert set(page.tags) <= TAGS
+    loading = {"src", "srcset", "data", "action", "background", "poster", "xlink:href"}
+    assert not loading & {attribute for _, attribute, _ in page.attributes}
+    assert not [a for _, a, _ in page.attributes if a.startswith("on")]
+    links = [value for _, attribute, value in page.attributes if attribute == "href"]
+    assert all(link.startswith(("#", "http://localhost:5000/")) for link in links)
+    assert "url(" not in STYLE
+    assert "@import" not in STYLE
+
+
+@pytest.mark.parametrize("name", documents.ALL)
+def test_render_draws_every_part(name: str) -> None:
+    page = page_of(documents.ALL[name]())
+    assert page.startswith("<!doctype html>")
+    assert "could not be drawn" not in page
+    assert page.count("<section") == 12
+    assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]|&quot;nan&quot;|: NaN", "", page)
+
+
+def test_render_sets_a_policy_that_forbids_scripts_before_any_data() -> None:
+    page = page_of(documents.hostile())
+    policy = page.index("default-src &#x27;none&#x27;")
+    assert policy < page.index("<title")
+    assert "script-src" not in page
+
+
+VERDICTS = [
+    ("promoted_first", "Promoted: reviews version 5 is the new champion",
+     "better than the baseline tfidf; it is shown better than 1 baseline and goes live"),
+    ("shown_worse", "Refused: shown to be worse",
+     "worse than the champion; a loss is shown that chance does not explain, so the model in place"),
+    ("not_shown", "Refused: not shown to be good enough",
+     "this test is too small to show that it is good enough, so the model in place stays"),
+    ("broken", "Refused: evidence is missing or broken", "The new model cannot be judged"),
+    ("data_refused", "Refused: the data did not pass its checks", "1 check failed on the data"),
+    ("held", "Held: it would be promoted", "promotions are on hold, so the model in place stays"),
+    ("unchanged", "Unchanged: there was nothing new", "were decided before"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "headline", "sentence"), VERDICTS)
+def test_render_says_the_verdict_first(name: str, headline: str, sentence: str) -> None:
+    words = Page(page_of(documents.ALL[name]())).words
+    assert 0 < words.index(headline) < words.index(sentence) < words.index("Comparison")
+
+
+def test_render_shows_hostile_texts_as_they_are() -> None:
+    page = Page(page_of(documents.hostile()))
+    assert page.words.count(documents.HOSTILE) > 20
+    assert "[click](javascript:alert(1)) **bold** | `code`" in page.words
+    assert "[U+202E]evil[U+0000]" in page.words
+    assert "\u202e" not in page.words
+    assert "\x00" not in page.words
+    assert "javascript:window.hacked=1" in page.words
+
+
+def test_render_shows_flips_losses_first_and_says_which_texts_are_missing() -> None:
+    document = documents.shown_worse()
+    first = document.file.decision.comparisons[0].flips[0]
+    page = Page(render(document, {first: "nur\u202e ein\x07 Text \ud800"}))
+    changed = page.words[page.words.index("Changed answersAgainst") :]
+    assert changed.index("✕ lost") < changed.index("✓ won")
+    assert "nur[U+202E] ein[U+0007] Text [U+D800]" in changed
+    assert "text missing: erased or not given" in changed
+    render(document, {first: "\ud800"}).encode()
+
+
+def test_render_cuts_a_huge_text_and_says_so() -> None:
+    document = documents.shown_worse()
+    first = document.file.decision.comparisons[0].flips[0]
+    page = render(document, {first: "x" * 10_000_000})
+    assert "10,000,000 characters in all" in page
+    assert len(page) < 1_000_000
+
+
+def test_render_gives_foreign_texts_their_own_direction() -> None:
+    page = page_of(documents.shown_worse())
+    for text in documents.TEXTS[1:4]:
+        assert f'<div class="text" dir="auto">{text}</div>' in page
+
+
+def test_render_shows_the_figures_of_the_record() -> None:
+    document = documents.shown_worse()
+    words = Page(page_of(document)).words
+    compared = document.file.decision.comparisons[0]
+    assert f"the challenger lost {compared.num_losses} and won {compared.num_wins}" in words
+    for digest in (document.decision_digest, document.data.data_key, document.train.train_key):
+        assert digest in words
+    assert "6,031 rows in, 6,000 kept, 31 in the quarantine. Every row is accounted for." in words
+    assert "data/reviews.csv line 73 row 71 column text" in words
+
+
+def test_render_says_when_rows_are_lost() -> None:
+    document = documents.shown_worse()
+    report = document.data.report.model_copy(update={"num_in": 6040})
+    data = document.data.model_copy(update={"report": report})
+    words = Page(page_of(document.model_copy(update={"data": data}))).words
+    assert "9 rows unaccounted for" in words
+
+
+def test_render_keeps_77_labels_usable() -> None:
+    document = documents.many_labels()
+    page = page_of(document)
+    words = Page(page).words
+    for label in document.data.labels:
+        assert label in words
+    assert "Most frequent confusions" in words
+    assert "The whole matrix of 77 labels" in words
+    assert len(page) < 500_000
+
+
+def test_render_survives_a_document_without_its_parts() -> None:
+    whole = documents.promoted_first()
+    fields = {name: getattr(whole, name) for name in DecisionDocument.model_fields}
+    hollow = DecisionDocument.model_construct(**{**fields, "data": None, "train": None})
+    words = Page(render(hollow, {})).words
+    assert "Promoted: reviews version 5" in words
+    assert "This part could not be drawn: AttributeError" in words
+
+
+def test_render_survives_the_round_trip_through_json() -> None:
+    document = documents.broken()
+    again = DecisionDocument.from_json(document.to_json())
+    assert render(again, {}).replace("&quot;NaN&quot;", "NaN") == render(document, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("a\nb\tc", "a↵\nb⇥\tc"),
+        ("\x00\x1b\x7f\x85", "[U+0000][U+001B][U+007F][U+0085]"),
+        ("a\u200bb\u2028", "a[U+200B]b[U+2028]"),
+        ("نمی\u200cخواهم 👩\u200d🔬", "نمی\u200cخواهم 👩\u200d🔬"),
+    ],
+)
+def test_visible_shows_control_characters(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("name", ["ink", "muted", "accent", "good", "bad", "caution"])
+def test_style_has_enough_contrast_for_text(scheme: int, name: str) -> None:
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
+    ink = re.findall(rf"--{name}: (#\w{{6}})", STYLE)[scheme]
+    for ground in ("paper", "raised", "shade"):
+        paper = re.findall(rf"--{ground}: (#\w{{6}})", STYLE)[scheme]
+        dark, light = sorted((_luminance(ink), _luminance(paper)))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
