@@ -116,7 +116,7 @@ def test_items(case: Case) -> TestItems:
     ids = tuple(f"{case.name}-{i:05d}" for i in range(case.num_items))
     labels = tuple(random_.choice(case.labels) for _ in ids)
     values = [s.split("=", 1) for s in case.slices]
-    columns = {column for column, _ in values}
+    columns = dict.fromkeys(column for column, _ in values)
     slices = {
         column: tuple(random_.choice([v for c, v in values if c == column]) for _ in ids)
         for column in columns
