@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from records.base import Record
+from records.base import Record, digest_of
 from records.data import CheckReport
 from records.policy import GatePolicy
 from records.scores import Budgets, Parity, Scorecard, TestItems
@@ -56,12 +56,12 @@ class GateRecord(Record):
     ledger_hash: str
     """Hash of the head entry; empty for an empty ledger."""
     anchor_digest: str = ""
+    barred_digests: tuple[str, ...] = ()
+    """Models that a rollback took down; only an override brings one back."""
 
     @property
     def decision_key(self) -> str:
         """Same key, same decision: see DESIGN, "Keys"."""
-        from records.base import digest_of
-
         return digest_of(
             [
                 self.challenger.model_digest,

@@ -1,0 +1,263 @@
+"""refit: keeps custom language models fresh.
+
+Commands import what they need when they run: `refit --help` loads no torch, Prefect, MLflow or GX.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deployments import screen
+from deployments.exits import Exit, explain_exception
+
+app = typer.Typer(
+    name="refit",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Make a custom language model out of a general one, and keep it fresh.\n\n"
+    "`refit run deployments/recipes/reviews.yaml` trains, judges and promotes; "
+    "`refit lookup reviews` says what is live and why.\n\n"
+    "Exit codes: 0 promoted or unchanged, 2 bad recipe, input or usage, 3 refused by the gate, "
+    "4 refused by the data checks, 5 waiting for a person, 6 already running, 1 a fault (retry).",
+)
+
+RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Registered model.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the ledger.")]
+NeededReason = Annotated[
+    str, typer.Option("--reason", help="Why, for the ledger.", show_default=False)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a field: --set train.epochs=5. Repeatable."),
+]
+
+
+@app.command(epilog="Example: `refit run deployments/recipes/reviews.yaml --set train.epochs=2`")
+def run(
+    recipe: RecipePath, set_: Overrides = None, reason: Reason = "", json: AsJson = False
+) -> None:
+    """Ingest, check, train, judge; promote the challenger if it proves its worth."""
+    from flows.recipe import load_recipe
+
+    loaded = load_recipe(recipe, set_ or [])
+    place = _prepare()
+    from flows.retrain import retrain
+    from flows.settings import actor
+
+    result = retrain(loaded.model_dump(mode="json"), actor=actor(), reason=reason)
+    if result.outcome == "data_refused":
+        from deployments.data_commands import show_refused_data
+
+        show_refused_data(place, result.data_key)
+    if json:
+        screen.print_json(result.model_dump(mode="json"))
+    else:
+        screen.print_outcome(result.outcome, result.summary)
+        if result.report_path:
+            screen.print_pairs(
+                {"report": result.report_path, "decision": result.decision_digest[:12]}
+            )
+    raise typer.Exit(Exit.of_outcome(result.outcome))
+
+
+@app.command(epilog="Example: `refit init reviews.csv > recipe.yaml`")
+def init(
+    data: Annotated[Path, typer.Argument(help="A data file.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="Of the model; default: the file's.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write here.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Look at a data file and write a commented recipe for it."""
+    from deployments.data_commands import write_recipe
+
+    write_recipe(data, name, output, json)
+
+
+@app.command(epilog="Example: `refit check deployments/recipes/reviews.yaml`")
+def check(recipe: RecipePath, set_: Overrides = None, json: AsJson = False) -> None:
+    """Ingest and check the data, split it, and say what the test split can show. Trains nothing."""
+    from flows.recipe import load_recipe
+
+    loaded = load_recipe(recipe, set_ or [])
+    place = _prepare()
+    from deployments.data_commands import check_data
+
+    raise typer.Exit(check_data(loaded, place, json))
+
+
+@app.command(epilog="Example: `refit schema > recipe.schema.json`")
+def schema() -> None:
+    """The JSON Schema of recipes, so that editors complete and check them."""
+    from flows.recipe import recipe_schema
+
+    screen.print_json(recipe_schema())
+
+
+@app.command(epilog="Example: `refit lookup reviews@champion`")
+def lookup(name: Name, json: AsJson = False) -> None:
+    """Say which version is live, since when and why; read from the ledger."""
+    _commands().lookup(_prepare(), name, json)
+
+
+@app.command(epilog="Example: `echo 'Works like a charm.' | refit predict reviews`")
+def predict(
+    name: Name,
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts; none: lines of stdin.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="One text a line.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Classify texts with the champion."""
+    _commands().predict(_prepare(), name, texts or [], file, json)
+
+
+@app.command(epilog="Example: `refit history reviews --verify`")
+def history(
+    name: Name,
+    verify: Annotated[
+        bool, typer.Option(help="Check every hash and the registry's mirror.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Every change of champion, oldest first."""
+    raise typer.Exit(_commands().show_history(_prepare(), name, verify, json))
+
+
+@app.command(epilog="Example: `refit decisions reviews`")
+def decisions(name: Name, json: AsJson = False) -> None:
+    """Every decision about a model, refusals too."""
+    _commands().decisions(_prepare(), name, json)
+
+
+@app.command(epilog="Example: `refit explain reviews:2` or `refit explain 5b1f09`")
+def explain(
+    what: Annotated[str, typer.Argument(metavar="DECISION|NAME[:VERSION]", show_default=False)],
+    json: AsJson = False,
+) -> None:
+    """Replay a decision from its record alone, and say whether it reproduces."""
+    raise typer.Exit(_commands().explain(_prepare(), what, json))
+
+
+@app.command(epilog="Example: `refit rollback reviews --reason 'complaints about sarcasm'`")
+def rollback(
+    name: Name,
+    reason: NeededReason,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Version; default: the one before.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Bring an earlier champion back, bar the present one, and hold promotions until `release`."""
+    from flows.settings import actor
+
+    place = _prepare()
+    from tasks.changes import roll_back
+
+    entry = roll_back(place, name, to_version=to, actor=actor(), reason=reason)
+    _commands().show_change(entry, json, f"promotions are held until `refit release {name}`")
+
+
+@app.command(epilog="Example: `refit release reviews --reason 'fixed in the data'`")
+def release(name: Name, reason: Reason = "", json: AsJson = False) -> None:
+    """Lift the hold that a rollback set."""
+    _change("release", name, reason, json)
+
+
+@app.command(epilog="Example: `refit rebase reviews --reason 'new label set'`")
+def rebase(name: Name, reason: NeededReason, json: AsJson = False) -> None:
+    """Make today's champion the new anchor."""
+    _change("rebase", name, reason, json)
+
+
+@app.command(epilog="Example: `refit retire reviews --reason 'product discontinued'`")
+def retire(name: Name, reason: NeededReason, json: AsJson = False) -> None:
+    """Take the champion down without a successor."""
+    _change("retire", name, reason, json)
+
+
+@app.command(epilog="Example: `refit adopt reviews 3 --reason 'was live before refit'`")
+def adopt(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="MLflow model version.", show_default=False)],
+    reason: Reason = "",
+    json: AsJson = False,
+) -> None:
+    """Take a production model in that was there before refit, as the ledger's first entry."""
+    from flows.settings import actor
+
+    place = _prepare()
+    from tasks.changes import adopt as adopt_version
+
+    entry = adopt_version(place, name, version, actor=actor(), reason=reason)
+    _commands().show_change(entry, json)
+
+
+@app.command(epilog="Example: `refit reconcile reviews`")
+def reconcile(name: Name, json: AsJson = False) -> None:
+    """Make the registry's alias say what the ledger says."""
+    place = _prepare()
+    from tasks.reconcile import reconcile as mend
+
+    version = mend.fn(place, name)
+    if json:
+        screen.print_json({"name": name, "version": version})
+    else:
+        screen.out.print(
+            f"models:/{name}@champion is version {version}" if version else "no champion"
+        )
+
+
+@app.command(epilog="Example: `refit doctor`")
+def doctor(json: AsJson = False) -> None:
+    """Versions, services, the store's conditional write, the base model: what is wrong, how to mend."""
+    place = _prepare()
+    from deployments.doctor import examine
+
+    raise typer.Exit(examine(place, json))
+
+
+def main() -> None:
+    """Entry point: every refusal becomes one clear error and its exit code."""
+    try:
+        app(standalone_mode=True)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)
+    except Exception as exc:
+        message, code = explain_exception(exc)
+        screen.print_error(message)
+        sys.exit(code)
+
+
+def _prepare() -> Any:
+    from flows.settings import load_place, prepare_environment
+
+    place = load_place()
+    prepare_environment(place, console_level="CRITICAL")
+    screen.show_log()
+    return place
+
+
+def _commands() -> Any:
+    from deployments import model_commands
+
+    return model_commands
+
+
+def _change(action: str, name: str, reason: str, json: bool) -> None:
+    from flows.settings import actor
+
+    place = _prepare()
+    from tasks import changes
+
+    change = {"release": changes.release, "rebase": changes.rebase, "retire": changes.retire}[
+        action
+    ]
+    _commands().show_change(change(place, name, actor=actor(), reason=reason), json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Commands about data: check and init."""
+
+from pathlib import Path
+
+from deployments import screen
+from deployments.exits import Exit
+from flows.recipe import Recipe, parse_recipe
+from records.data import DataRef
+from records.document import PowerRow
+from tasks.place import Place
+
+
+def check_data(recipe: Recipe, place: Place, as_json: bool) -> Exit:
+    """Ingest, check and split; print counts, findings and the power of the test split."""
+    from models.power import power_table
+    from tasks.check import check
+    from tasks.ingest import ingest
+
+    snapshot = ingest.fn(place, recipe.data)
+    data = check.fn(place, snapshot, recipe.data, recipe.checks, recipe.split)
+    num_test = data.split("test").num_groups
+    power = power_table(recipe.gate, num_test) if data.report.passed else ()
+    if as_json:
+        screen.print_json(
+            {
+                "passed": data.report.passed,
+                "data": data.model_dump(mode="json"),
+                "power": [row.model_dump(mode="json") for row in power],
+            }
+        )
+    else:
+        _show(data, power, recipe)
+    if not data.report.passed:
+        show_refused_data(place, data.data_key)
+        return Exit.DATA_REFUSED
+    return Exit.DONE
+
+
+def _show(data: DataRef, power: tuple[PowerRow, ...], recipe: Recipe) -> None:
+    report = data.report
+    screen.print_table(
+        f"Snapshot {data.snapshot.snapshot_digest[:12]}: {report.num_in:,} rows in, "
+        f"{report.num_kept:,} kept",
+        ("split", "rows", "groups", "labels"),
+        (
+            (
+                s.split,
+                s.num_rows,
+                s.num_groups,
+                " ".join(f"{k}={v}" for k, v in s.num_by_label.items()),
+            )
+            for s in data.splits
+        ),
+    )
+    if dropped := {reason: count for reason, count in report.dropped.items() if count}:
+        screen.print_table("Quarantined", ("reason", "rows"), dropped.items())
+    for warning in report.warnings:
+        screen.err.print(f"[yellow]warning:[/] {screen.visible(warning)}", markup=True)
+    if power:
+        screen.print_table(
+            f"Chance that an equally good model passes ({recipe.gate.rule}, margin "
+            f"{recipe.gate.margin:g}, {power[0].num_items} test items)",
+            ("models differ on", "chance", "items for 80 %", "margin for 80 %"),
+            (
+                (f"{p.discordance:.0%}", f"{p.chance:.0%}", f"{p.items_for_80:,}", f"{p.margin_for_80:.3f}")
+                for p in power
+            ),
+        )  # fmt: skip
+
+
+def show_refused_data(place: Place, data_key: str) -> None:
+    """What failed, where, and ten example rows of each."""
+    from tasks.check import read_examples
+    from tasks.payload import open_folder, read_manifest
+
+    store = place.open()
+    ref = DataRef.model_validate(read_manifest(store, f"data/{data_key}")["data"])
+    failed = [r for r in ref.report.results if r.blocking and not r.passed]
+    screen.print_table(
+        "Failed checks",
+        ("check", "column", "observed", "limit", "rows", "next step"),
+        ((r.name, r.column, r.observed, r.limit, r.num_failed, r.next_step) for r in failed),
+        to=screen.err,
+    )
+    examples = read_examples(store, ref, place.cache)
+    names = {r.name for r in failed}
+    rows = examples[examples["check"].isin(names)]
+    if len(rows):
+        screen.print_table(
+            "Examples", list(rows.columns), rows.itertuples(index=False), to=screen.err
+        )
+    page = open_folder(store, f"data/{data_key}", place.cache) / "data_docs" / "index.html"
+    screen.err.print(f"Data Docs: {page}")
+
+
+def write_recipe(data: Path, name: str | None, output: Path | None, as_json: bool) -> None:
+    """Sniff a file and write a recipe that loads."""
+    import yaml
+
+    from data_checks.sniff import sniff, write_recipe_text
+
+    sniffed = sniff(data)
+    text = write_recipe_text(data, sniffed, name or data.stem)
+    values = yaml.safe_load(text)
+    parse_recipe(values, origin="the written recipe")
+    if as_json:
+        screen.print_json(values)
+    elif output is None:
+        print(text, end="")
+    else:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+        screen.err.print(f"wrote {output}; next: refit check {output}")

@@ -1,0 +1,49 @@
+"""Exit codes, and what an exception means to the person at the terminal."""
+
+import traceback
+from enum import IntEnum
+
+ROOMS = frozenset({"records", "models", "data_checks", "report", "tasks", "flows", "deployments"})
+
+
+class Exit(IntEnum):
+    """Exit codes of `refit run`; see DESIGN, "Exit codes"."""
+
+    DONE = 0
+    FAULT = 1
+    USAGE = 2
+    REFUSED = 3
+    DATA_REFUSED = 4
+    WAITING = 5
+    ALREADY_RUNNING = 6
+
+    @classmethod
+    def of_outcome(cls, outcome: str) -> "Exit":
+        """The code of an Outcome of records/document.py."""
+        return {
+            "promoted": cls.DONE,
+            "unchanged": cls.DONE,
+            "refused": cls.REFUSED,
+            "data_refused": cls.DATA_REFUSED,
+            "held": cls.WAITING,
+        }[outcome]
+
+
+def explain_exception(exc: BaseException) -> tuple[str, Exit]:
+    """One clear message and the exit code: our own ValueErrors are the user's to mend, all else a fault."""
+    if _is_passing(exc):
+        return f"{exc}\nThis may pass: run the same command again.", Exit.FAULT
+    if isinstance(exc, ValueError) and type(exc).__module__.partition(".")[0] in ROOMS:
+        return str(exc), Exit.USAGE
+    where = traceback.extract_tb(exc.__traceback__)[-1:]
+    place = f" at {where[0].filename}:{where[0].lineno}" if where else ""
+    return (
+        f"{type(exc).__name__}: {exc}\nThis is a fault{place}; run again, and report it if it stays.",
+        Exit.FAULT,
+    )
+
+
+def _is_passing(exc: BaseException) -> bool:
+    from tasks.objects import StoreUnreachable
+
+    return isinstance(exc, StoreUnreachable)

@@ -1,0 +1,219 @@
+"""Commands about a model that exists: lookup, predict, history, decisions, explain."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from deployments import screen
+from deployments.exits import Exit
+from models.gate import GATE_VERSION, decide
+from records.document import DecisionFile
+from records.ledger import LedgerEntry
+from tasks.decide import find_decision, read_decision, read_index
+from tasks.ledger import LedgerError, anchor, champion, history, is_held, verify
+from tasks.place import Place
+from tasks.reconcile import check_mirror
+
+BATCH = 256
+MARKS = {"passed": "✓", "refused": "✗", "noted": "·"}
+
+
+def lookup(place: Place, reference: str, as_json: bool) -> None:
+    """Who is champion (or anchor), by the ledger."""
+    name, _, alias = reference.partition("@")
+    entry = find_entry(place, name, alias or "champion")
+    entries = history(place.open(), name)
+    facts = {
+        "name": name,
+        "version": entry.version,
+        "uri": f"models:/{name}/{entry.version}",
+        "since": entry.time,
+        "why": entry.reason,
+        "actor": entry.actor,
+        "model_digest": entry.model_digest,
+        "decision": entry.decision_digest,
+        "store": f"{place.store_uri}/{entry.model_uri}",
+        "held": is_held(entries),
+    }
+    if as_json:
+        screen.print_json(facts)
+    else:
+        screen.print_pairs({k: v for k, v in facts.items() if v})
+
+
+def find_entry(place: Place, name: str, alias: str) -> LedgerEntry:
+    """The ledger entry behind an alias; raises LedgerError where there is none."""
+    entries = history(place.open(), name)
+    finders = {"champion": champion, "anchor": anchor}
+    if alias not in finders:
+        raise LedgerError(f"{name}@{alias}: the ledger knows @champion and @anchor")
+    entry = finders[alias](entries)
+    if entry is None:
+        known = ", ".join(known_names(place)) or "none yet; try `refit run`"
+        raise LedgerError(f"{name!r} has no {alias}; models with a ledger: {known}")
+    return entry
+
+
+def known_names(place: Place) -> list[str]:
+    """Models that have a ledger."""
+    return sorted({key.split("/")[1] for key in place.open().list("ledger")})
+
+
+def predict(place: Place, name: str, texts: list[str], file: Path | None, as_json: bool) -> None:
+    """Label and probability of each text, by the champion."""
+    from models.predict import Classifier
+    from tasks.train import model_folder
+
+    entry = find_entry(place, name, "champion")
+    classifier = Classifier.load(model_folder(place, entry.model_uri))
+    answers = []
+    for batch in _batches(texts, file):
+        probabilities_NC, _ = classifier.probabilities(batch)
+        for text, row in zip(batch, probabilities_NC, strict=True):
+            best = int(row.argmax())
+            answer = {"text": text, "label": classifier.labels[best], "score": float(row[best])}
+            answers.append(answer)
+            if not as_json:
+                print(f"{answer['label']}\t{answer['score']:.4f}\t{screen.visible(text)}")
+    if as_json:
+        screen.print_json(answers)
+
+
+def _batches(texts: list[str], file: Path | None) -> Iterator[list[str]]:
+    """Texts from arguments, a file or stdin, streamed."""
+    if texts:
+        yield texts
+        return
+    try:
+        with file.open(encoding="utf-8") if file else sys.stdin as lines:
+            batch: list[str] = []
+            for line in lines:
+                batch.append(line.rstrip("\n"))
+                if len(batch) == BATCH:
+                    yield batch
+                    batch = []
+            if batch:
+                yield batch
+    except (OSError, UnicodeDecodeError) as exc:
+        raise LedgerError(f"{file or 'stdin'} cannot be read as UTF-8 text: {exc}") from exc
+
+
+def show_history(place: Place, name: str, is_verified: bool, as_json: bool) -> Exit:
+    """The ledger, and on request whether it holds."""
+    store = place.open()
+    problems: list[str] = []
+    if is_verified:
+        problems = verify(store, name)
+        if not problems:
+            problems = _mirror_problems(place, name)
+    entries = () if problems else history(store, name)
+    if as_json:
+        screen.print_json(
+            {"entries": [e.model_dump(mode="json") for e in entries], "problems": problems}
+        )
+    else:
+        screen.print_table(
+            f"Ledger of {name}",
+            ("#", "time", "action", "version", "model", "by", "reason"),
+            (
+                (e.sequence, e.time, e.action, e.version, e.model_digest[:8], e.actor, e.reason)
+                for e in entries
+            ),
+        )
+        if is_verified:
+            for problem in problems:
+                screen.print_error(problem)
+            if not problems:
+                screen.out.print(f"verified: {len(entries)} entries, an unbroken chain")
+    return Exit.FAULT if problems else Exit.DONE
+
+
+def _mirror_problems(place: Place, name: str) -> list[str]:
+    from tasks.registry import Registry
+
+    try:
+        check_mirror(Registry(place), name, history(place.open(), name))
+    except LedgerError as exc:
+        return [str(exc)]
+    return []
+
+
+def decisions(place: Place, name: str, as_json: bool) -> None:
+    """Every decision, refusals too."""
+    index = read_index(place.open(), name)
+    if as_json:
+        screen.print_json([e.model_dump(mode="json") for e in index])
+        return
+    screen.print_table(
+        f"Decisions about {name}",
+        ("time", "decision", "verdict", "challenger", "summary"),
+        (
+            (e.time, e.decision_digest[:12], e.verdict, e.challenger_digest[:8], e.summary)
+            for e in index
+        ),
+    )
+
+
+def explain(place: Place, what: str, as_json: bool) -> Exit:
+    """Replay a decision from its record, and compare."""
+    name, digest = _find(place, what)
+    file = read_decision(place.open(), name, digest)
+    state = replay(file)
+    if as_json:
+        screen.print_json({"replay": state, **file.decision.model_dump(mode="json")})
+    else:
+        _show_decision(file, name, digest, state)
+    return Exit.DONE if state != "differs" else Exit.FAULT
+
+
+def replay(file: DecisionFile) -> str:
+    """`reproduces`, `differs`, or why it cannot be replayed."""
+    if file.record.gate_version != GATE_VERSION:
+        return f"cannot be replayed: gate version {file.record.gate_version}, here {GATE_VERSION}"
+    return "reproduces" if decide(file.record) == file.decision else "differs"
+
+
+def _find(place: Place, what: str) -> tuple[str, str]:
+    """Model and decision digest of DECISION, NAME or NAME:VERSION."""
+    name, _, version = what.partition(":")
+    store = place.open()
+    entries = history(store, name) if name in known_names(place) else ()
+    if not entries:
+        return find_decision(store, what)
+    live = champion(entries)
+    wanted = version or (live.version if live else "")
+    for entry in reversed(entries):
+        if entry.version == wanted and entry.decision_digest:
+            return name, entry.decision_digest
+    raise LedgerError(f"no decision made version {wanted or '(none)'} of {name!r} champion")
+
+
+def _show_decision(file: DecisionFile, name: str, digest: str, state: str) -> None:
+    decision = file.decision
+    outcome = "promoted" if decision.verdict == "promote" else "refused"
+    screen.print_outcome(outcome, decision.summary)
+    screen.print_table(
+        "",
+        ("", "rule", "finding"),
+        ((MARKS[f.state], f.rule, f.reason) for f in decision.findings),
+    )
+    screen.print_pairs(
+        {
+            "model": name,
+            "decision": digest,
+            "challenger": file.record.challenger.model_digest,
+            "test items": len(file.record.items.item_ids),
+            "replay": f"{state} (gate version {decision.gate_version})",
+        }
+    )
+
+
+def show_change(entry: LedgerEntry, as_json: bool, hint: str = "") -> None:
+    """What was written into the ledger."""
+    if as_json:
+        screen.print_json(entry.model_dump(mode="json"))
+        return
+    what = f"version {entry.version}" if entry.version else "no version"
+    screen.out.print(f"entry {entry.sequence}: {entry.action}; {what} is champion now")
+    if hint:
+        screen.out.print(hint)

@@ -1,0 +1,181 @@
+"""The recipe: the one validated configuration of a model's life, from one YAML file."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from data_checks.config import ChecksConfig, DataConfig, SplitConfig
+from models.config import BaseConfig, TrainConfig
+from records.base import Record
+from records.policy import GatePolicy
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message lists every problem."""
+
+    def __init__(self, origin: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"{origin} has {count}:\n{lines}")
+
+
+class Recipe(Record):
+    """Data, checks, base model, fine-tuning, proof and name of one kept-fresh model."""
+
+    name: str = Field(
+        ...,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="Of the recipe, and of the registered model unless `model` says otherwise.",
+    )
+    model: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="Registered model, where it differs from the recipe's name.",
+    )
+    description: str = Field("", max_length=2000, description="What the model is for.")
+    task: Literal["classification"] = Field("classification", description="What the model does.")
+    data: DataConfig
+    checks: ChecksConfig = ChecksConfig()
+    split: SplitConfig = SplitConfig()
+    base: BaseConfig = BaseConfig()
+    train: TrainConfig = TrainConfig()
+    gate: GatePolicy
+
+    @property
+    def registered_name(self) -> str:
+        """The name under which MLflow and the ledger know the model."""
+        return self.model or self.name
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and validate a recipe.
+
+    Args:
+        path: YAML file.
+        overrides: `dotted.field=value` each, the value in YAML.
+
+    Raises:
+        RecipeError: with every problem of file and overrides.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise RecipeError(str(path), [f"cannot be read: {exc}"]) from exc
+    try:
+        values = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, see below
+    except yaml.YAMLError as exc:
+        raise RecipeError(str(path), [f"is not valid YAML: {' '.join(str(exc).split())}"]) from exc
+    if not isinstance(values, dict):
+        raise RecipeError(str(path), ["is empty or not a mapping of settings; see `refit init`"])
+    return parse_recipe(values, overrides, origin=str(path))
+
+
+def parse_recipe(
+    values: Mapping[str, Any], overrides: Sequence[str] = (), *, origin: str = "the recipe"
+) -> Recipe:
+    """Validate plain values as a recipe; raises RecipeError with every problem."""
+    merged: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    problems = [problem for item in overrides for problem in _override(merged, item)]
+    try:
+        recipe = Recipe.model_validate(merged)
+    except ValidationError as exc:
+        problems += [_explain(error) for error in exc.errors(include_url=False)]
+    else:
+        problems += _contradictions(recipe)
+    if problems:
+        raise RecipeError(origin, problems)
+    return recipe
+
+
+def recipe_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Recipe.model_json_schema(),
+    }
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is given twice, which plain YAML silently drops."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{', '.join(twice)} given twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def _override(values: dict[str, Any], item: str) -> Iterator[str]:
+    """Set one dotted field in place; yields what is wrong with the override."""
+    path, separator, text = item.partition("=")
+    if not separator or not all(path.split(".")):
+        yield f"--set {item!r} is not field=value, e.g. --set train.epochs=5"
+        return
+    *parents, last = path.split(".")
+    for key in parents:
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            yield f"--set {item!r}: {key!r} holds a value, not settings"
+            return
+        values = inner
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        yield f"--set {item!r}: {text!r} is not a YAML value"
+
+
+def _explain(error: Any) -> str:
+    """One line for one validation error: field, value, limit, next step."""
+    place = ".".join(str(part) for part in error["loc"]) or "the recipe"
+    if error["type"] == "extra_forbidden":
+        return f"{place}: unknown key{_did_you_mean(error['loc'])}"
+    if error["type"] == "missing":
+        return f"{place}: is required"
+    message = error["msg"].removeprefix("Value error, ")
+    value = error["input"]
+    shown = "" if isinstance(value, dict | list) else f" (given: {value!r})"
+    return f"{place}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _did_you_mean(location: Sequence[str | int]) -> str:
+    fields: Any = Recipe
+    for part in location[:-1]:
+        annotation = fields.model_fields[str(part)].annotation if part in fields.model_fields else 0
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return ""
+        fields = annotation
+    known = sorted(fields.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def _contradictions(recipe: Recipe) -> Iterator[str]:
+    """What each stage alone cannot see."""
+    columns = set(recipe.data.attributes) | {"label", "length"}
+    for column in recipe.gate.slices.columns:
+        if column not in columns:
+            yield (
+                f"gate.slices.columns: {column!r} is not kept with the rows; "
+                "add it to data.attributes"
+            )
+    for name in recipe.gate.slices.required:
+        if name.partition("=")[0] not in recipe.gate.slices.columns:
+            yield f"gate.slices.required: {name!r} names no column of gate.slices.columns"
+    for field in ("group_by", "time"):
+        value = getattr(recipe.split, field)
+        if value and value not in recipe.data.attributes:
+            yield f"split.{field}: {value!r} is not kept; add it to data.attributes"
+    if recipe.gate.metric != "log_loss" and not 0 <= recipe.gate.minimum < 1:
+        yield (
+            f"gate.minimum: {recipe.gate.minimum:g} is no {recipe.gate.metric}; "
+            "give a share from 0 to below 1"
+        )

@@ -1,0 +1,259 @@
+"""retrain: a recipe becomes a decision; a new champion, or a refusal that says why."""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow
+from prefect.states import Completed
+
+from flows.costs import Costs
+from flows.recipe import Recipe, parse_recipe
+from flows.settings import load_place
+from models.power import power_table
+from records.data import DataRef
+from records.document import DecisionDocument, Outcome, TrainResult
+from records.evaluation import Candidate, IndexEntry, RunResult
+from records.ledger import LedgerEntry
+from report.card import model_card
+from tasks.check import check
+from tasks.decide import decide_challenger, read_decision
+from tasks.evaluate import evaluate
+from tasks.ingest import ingest
+from tasks.ledger import ChampionChanged, anchor, champion, history, is_held
+from tasks.place import Place
+from tasks.promote import promote
+from tasks.publish import publish, publish_refused_data
+from tasks.reconcile import reconcile
+from tasks.registry import Registry
+from tasks.train import base_digest, train_challenger, train_key
+
+log = logging.getLogger("refit")
+
+MAX_DECISIONS = 3
+"""Times a run decides anew because the champion changed while it was evaluating."""
+
+
+@flow(name="retrain", flow_run_name="retrain {recipe[name]}")
+def retrain(recipe: dict[str, Any], actor: str = "", reason: str = "") -> RunResult:
+    """Make a challenger of a recipe, judge it, and promote it if it proves its worth.
+
+    Args:
+        recipe: the recipe's values, as in its YAML file.
+        actor: who asked, for the ledger.
+        reason: why, for the ledger.
+
+    Returns:
+        How it ended; the run's state is completed and named after the outcome.
+    """
+    result = run(parse_recipe(recipe), load_place(), actor=actor, reason=reason)
+    # Prefect unwraps a state: callers get the result, the UI a run named Promoted, Refused, ...
+    name = result.outcome.replace("_", " ").capitalize()
+    return Completed(name=name, message=result.summary, data=result)  # type: ignore[return-value]
+
+
+def run(recipe: Recipe, place: Place, *, actor: str, reason: str) -> RunResult:
+    """The steps of `retrain`, read top to bottom."""
+    name, costs = recipe.registered_name, Costs()
+
+    with costs.step("reconcile"):
+        reconcile(place, name)
+    with costs.step("base"):
+        base = base_digest(place, recipe.base)
+    with costs.step("ingest"):
+        snapshot = ingest(place, recipe.data)
+    with costs.step("check"):
+        data = check(place, snapshot, recipe.data, recipe.checks, recipe.split)
+    if not data.report.passed:
+        return refuse_data(data, name)
+    say_counts(data)
+    key = train_key(data, base, recipe.train)
+    if done := same_champion(place, name, key):
+        return done
+    with costs.step("train"):
+        challenger = train_challenger(place, name, data, recipe.base, recipe.train, key)
+    for _ in range(MAX_DECISIONS):
+        try:
+            return judge(recipe, place, data, challenger, costs, actor=actor, reason=reason)
+        except ChampionChanged as exc:
+            log.warning("%s; evaluating again", exc)
+    raise ChampionChanged(f"the champion of {name!r} changed {MAX_DECISIONS} times; run again")
+
+
+def judge(
+    recipe: Recipe,
+    place: Place,
+    data: DataRef,
+    challenger: TrainResult,
+    costs: Costs,
+    *,
+    actor: str,
+    reason: str,
+) -> RunResult:
+    """Evaluate, decide, and act on the decision."""
+    name = recipe.registered_name
+    entries = history(place.open(), name)
+    live = champion(entries)
+    if live and live.model_digest == challenger.model_digest:
+        return unchanged(name, live, "the challenger is the champion, byte for byte")
+    with costs.step("evaluate"):
+        evaluation = evaluate(
+            place, data, recipe.gate.slices, candidates(challenger, entries), live is None
+        )
+    with costs.step("decide"):
+        entry, is_earlier = decide_challenger(
+            place, name, data, evaluation, recipe.gate, recipe.split.salt, challenger.train_key
+        )
+    if is_earlier and entry.verdict == "refuse":
+        return RunResult(
+            name=name,
+            outcome="unchanged",
+            summary=f"Nothing new: this was decided on {entry.time}: {entry.summary}",
+            version=live.version if live else "",
+            decision_digest=entry.decision_digest,
+        )
+    outcome, version = act(recipe, place, data, challenger, entry, actor=actor, reason=reason)
+    with costs.step("report"):
+        document = describe(
+            recipe, place, data, challenger, entry, outcome, version, costs, actor, reason
+        )
+        path = publish(place, document)
+    return RunResult(
+        name=name,
+        outcome=outcome,
+        summary=entry.summary,
+        version=version,
+        decision_digest=entry.decision_digest,
+        report_path=path,
+        data_key=data.data_key,
+    )
+
+
+def act(
+    recipe: Recipe,
+    place: Place,
+    data: DataRef,
+    challenger: TrainResult,
+    entry: IndexEntry,
+    *,
+    actor: str,
+    reason: str,
+) -> tuple[Outcome, str]:
+    """Do what the decision says; returns the outcome and the version that is champion now."""
+    name = recipe.registered_name
+    live = champion(entries := history(place.open(), name))
+    version = live.version if live else ""
+    if entry.verdict != "promote":
+        return "refused", version
+    if held := is_held(entries):
+        log.warning("would promote, held by %s; `refit release %s` lifts it", held, name)
+        return "held", version
+    file = read_decision(place.open(), name, entry.decision_digest)
+    document = describe(
+        recipe, place, data, challenger, entry, "promoted", "", Costs(), actor, reason
+    )
+    promoted = promote(
+        place,
+        name,
+        recipe.name,
+        challenger,
+        entry.decision_digest,
+        model_card(document),
+        actor,
+        reason or file.decision.summary,
+    )
+    reconcile(place, name)
+    return "promoted", promoted.version
+
+
+def candidates(challenger: TrainResult, entries: tuple[LedgerEntry, ...]) -> tuple[Candidate, ...]:
+    """The challenger first, then the champion and the anchor, where there are any."""
+    others: Mapping[str, LedgerEntry | None] = {
+        "champion": champion(entries),
+        "anchor": anchor(entries) if champion(entries) else None,
+    }
+    own = Candidate(
+        role="challenger",
+        model_digest=challenger.model_digest,
+        model_key=challenger.model_key,
+    )
+    return own, *(
+        Candidate(role=role, model_digest=entry.model_digest, model_key=entry.model_uri)
+        for role, entry in others.items()
+        if entry is not None
+    )
+
+
+def same_champion(place: Place, name: str, key: str) -> RunResult | None:
+    """The outcome `unchanged` where the champion came from this very train key."""
+    live = champion(history(place.open(), name))
+    if live is None or live.train_key != key:
+        return None
+    return unchanged(name, live, "data, settings, code and base are those of the champion")
+
+
+def unchanged(name: str, live: LedgerEntry, why: str) -> RunResult:
+    """Nothing new to do."""
+    return RunResult(
+        name=name,
+        outcome="unchanged",
+        summary=f"Nothing new: {why} (version {live.version}).",
+        version=live.version,
+        decision_digest=live.decision_digest,
+    )
+
+
+def refuse_data(data: DataRef, name: str) -> RunResult:
+    """The data did not pass; nothing is trained."""
+    publish_refused_data(data, name)
+    failed = [r.name for r in data.report.results if r.blocking and not r.passed]
+    return RunResult(
+        name=name,
+        outcome="data_refused",
+        summary=f"The data checks refused: {', '.join(failed)}. Nothing was trained.",
+        data_key=data.data_key,
+    )
+
+
+def say_counts(data: DataRef) -> None:
+    """Log where every row went."""
+    dropped = ", ".join(f"{n} {reason}" for reason, n in sorted(data.report.dropped.items()) if n)
+    splits = ", ".join(f"{ref.num_rows} {ref.split}" for ref in data.splits)
+    log.info(
+        "%d rows in, %d kept (%s)%s",
+        data.report.num_in, data.report.num_kept, splits, f"; dropped: {dropped}" if dropped else "",
+    )  # fmt: skip
+    for warning in data.report.warnings:
+        log.warning("%s", warning)
+
+
+def describe(
+    recipe: Recipe,
+    place: Place,
+    data: DataRef,
+    challenger: TrainResult,
+    entry: IndexEntry,
+    outcome: Outcome,
+    version: str,
+    costs: Costs,
+    actor: str,
+    reason: str,
+) -> DecisionDocument:
+    """Everything about this run, for people."""
+    file = read_decision(place.open(), recipe.registered_name, entry.decision_digest)
+    return DecisionDocument(
+        decision_digest=entry.decision_digest,
+        outcome=outcome,
+        file=file,
+        data=data,
+        train=challenger,
+        costs=costs.steps(),
+        recipe=recipe.model_dump(mode="json"),
+        power=power_table(recipe.gate, max(1, len(file.record.items.item_ids))),
+        model_version=version,
+        mlflow_url=Registry(place).run_url(challenger.mlflow_run_id),
+        actor=actor,
+        reason=reason,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,66 @@
+"""The only place that reads the environment: where things are kept, and quiet defaults.
+
+| variable | meaning | default |
+|---|---|---|
+| REFIT_HOME | local folder for everything embedded | `.refit` |
+| REFIT_STORE | folder or `s3://bucket/prefix` | `$REFIT_HOME/store` |
+| REFIT_S3_ENDPOINT_URL | S3 server other than AWS | none |
+| REFIT_ACTOR | who acts, in ledger entries | the login name |
+| MLFLOW_TRACKING_URI | MLflow server or database | SQLite in `$REFIT_HOME` |
+| PREFECT_API_URL | Prefect server | a temporary one |
+
+Credentials are never read here: boto3, MLflow, Prefect and the hub take their own variables.
+"""
+
+import getpass
+import os
+from pathlib import Path
+
+from tasks.place import Place
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "refit",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # The first start of a temporary server migrates a database: 20 s on a slow disk.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+def load_place() -> Place:
+    """Where this process keeps and finds things."""
+    home = Path(os.environ.get("REFIT_HOME", ".refit")).expanduser().resolve()
+    return Place(
+        home=str(home),
+        store_uri=os.environ.get("REFIT_STORE", str(home / "store")),
+        s3_endpoint_url=os.environ.get("REFIT_S3_ENDPOINT_URL"),
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
+        is_tracking_embedded="MLFLOW_TRACKING_URI" not in os.environ,
+    )
+
+
+def prepare_environment(place: Place, *, console_level: str = "ERROR") -> None:
+    """Set defaults that Prefect, MLflow, GX and transformers read at import; never overrides."""
+    Path(place.home).mkdir(parents=True, exist_ok=True)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", console_level)
+    has_profile = (Path.home() / ".prefect" / "profiles.toml").exists()
+    if "PREFECT_API_URL" not in os.environ and not has_profile:
+        os.environ.setdefault("PREFECT_HOME", str(Path(place.home) / "prefect"))
+
+
+def actor() -> str:
+    """Who acts, for the ledger."""
+    if name := os.environ.get("REFIT_ACTOR"):
+        return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

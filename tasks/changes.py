@@ -1,0 +1,150 @@
+"""What people do to a ledger by hand: rollback, release, rebase, retire, adopt."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+from models.predict import Classifier
+from records.base import digest_of, file_sha256
+from records.ledger import Action, LedgerEntry
+from tasks.ledger import LedgerError, append, champion, history, is_held, rollback_target
+from tasks.payload import put_folder
+from tasks.place import Place
+from tasks.promote import draft_entry
+from tasks.reconcile import check_mirror, reconcile
+from tasks.registry import TAG_DIGEST, Registry
+
+log = logging.getLogger("refit")
+
+
+def roll_back(
+    place: Place, name: str, *, to_version: str | None, actor: str, reason: str
+) -> LedgerEntry:
+    """Bring the latest earlier champion back, bar the present one, and hold promotions.
+
+    Raises:
+        NoRollback: there is nothing to go back to.
+    """
+    entries = _checked(place, name)
+    target = rollback_target(entries, to_version)
+    return _append(
+        place,
+        name,
+        entries,
+        draft_entry(
+            action="rollback",
+            version=target.version,
+            model_digest=target.model_digest,
+            model_uri=target.model_uri,
+            train_key=target.train_key,
+            actor=actor,
+            reason=reason,
+        ),
+    )
+
+
+def release(place: Place, name: str, *, actor: str, reason: str) -> LedgerEntry:
+    """Lift the hold that a rollback set; raises LedgerError where nothing is held."""
+    entries = _checked(place, name)
+    if not is_held(entries):
+        raise LedgerError(f"{name!r} is not held; there is nothing to release")
+    return _append(place, name, entries, _same_champion("release", entries, actor, reason))
+
+
+def rebase(place: Place, name: str, *, actor: str, reason: str) -> LedgerEntry:
+    """Make today's champion the new anchor."""
+    entries = _checked(place, name)
+    if champion(entries) is None:
+        raise LedgerError(f"{name!r} has no champion to make the anchor; promote one first")
+    draft = _same_champion("rebase", entries, actor, reason, is_anchor=True)
+    return _append(place, name, entries, draft)
+
+
+def retire(place: Place, name: str, *, actor: str, reason: str) -> LedgerEntry:
+    """Take the champion down without a successor: the alias is removed."""
+    entries = _checked(place, name)
+    if champion(entries) is None:
+        raise LedgerError(f"{name!r} has no champion; there is nothing to retire")
+    return _append(place, name, entries, draft_entry(action="retire", actor=actor, reason=reason))
+
+
+def adopt(place: Place, name: str, version: str, *, actor: str, reason: str) -> LedgerEntry:
+    """Take a production model that was there before refit in, as the ledger's first entry.
+
+    Raises:
+        LedgerError: the ledger has entries already.
+        RegistryError: the version cannot be fetched.
+        UnknownBase: it is not a classifier in safetensors.
+    """
+    store, registry = place.open(), Registry(place)
+    if history(store, name):
+        raise LedgerError(f"{name!r} has a ledger already; only a first entry can adopt")
+    place.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.cache) as scratch:
+        folder = assemble(registry.download_version(name, version, Path(scratch) / "version"))
+        Classifier.load(folder)
+        digest = digest_of({p.name: file_sha256(p) for p in sorted(folder.iterdir())})
+        put_folder(store, f"models/{digest}", folder, {"adopted": f"{name}/{version}"})
+    registry.tag_version(name, version, TAG_DIGEST, digest)
+    draft = draft_entry(
+        action="adopt",
+        version=version,
+        model_digest=digest,
+        model_uri=f"models/{digest}",
+        is_anchor=True,
+        actor=actor,
+        reason=reason,
+    )
+    return _append(place, name, (), draft)
+
+
+def assemble(version_folder: Path) -> Path:
+    """One transformers folder out of MLflow's `model/` and `components/tokenizer/`."""
+    model = version_folder / "model"
+    tokenizer = version_folder / "components" / "tokenizer"
+    if not model.is_dir():
+        return version_folder
+    if tokenizer.is_dir():
+        for file in tokenizer.iterdir():
+            shutil.copy2(file, model / file.name)
+    return model
+
+
+def _same_champion(
+    action: Action,
+    entries: tuple[LedgerEntry, ...],
+    actor: str,
+    reason: str,
+    is_anchor: bool = False,
+) -> LedgerEntry:
+    live = champion(entries)
+    return draft_entry(
+        action=action,
+        version=live.version if live else "",
+        model_digest=live.model_digest if live else "",
+        model_uri=live.model_uri if live else "",
+        is_anchor=is_anchor,
+        train_key=live.train_key if live else "",
+        actor=actor,
+        reason=reason,
+    )
+
+
+def _checked(place: Place, name: str) -> tuple[LedgerEntry, ...]:
+    entries = history(place.open(), name)
+    check_mirror(Registry(place), name, entries)
+    if not entries:
+        raise LedgerError(
+            f"{name!r} has no ledger; `refit run` a recipe or `refit adopt` a version"
+        )
+    return entries
+
+
+def _append(
+    place: Place, name: str, entries: tuple[LedgerEntry, ...], draft: LedgerEntry
+) -> LedgerEntry:
+    head = entries[-1] if entries else None
+    entry = append(place.open(), name, draft, decided_against=head)
+    reconcile.fn(place, name)
+    return entry

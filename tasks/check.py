@@ -1,0 +1,116 @@
+"""Check and split: a snapshot to kept rows, a quarantine and three splits, all in the store."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+from prefect import task
+
+from data_checks.checks import CheckOutcome, check_snapshot
+from data_checks.config import DATA_VERSION, ChecksConfig, DataConfig, SplitConfig
+from records.base import digest_of, file_sha256
+from records.data import SPLITS, DataRef, SnapshotRef, Split, SplitRef
+from records.text import NORMALISE_VERSION
+from tasks.ingest import SNAPSHOT_FILE, snapshot_key
+from tasks.objects import Store
+from tasks.payload import open_folder, put_folder, read_manifest
+from tasks.place import Place
+from tasks.retries import RETRIED
+
+log = logging.getLogger("refit")
+
+
+@task(name="check", task_run_name="check and split the rows", **RETRIED)
+def check(
+    place: Place,
+    snapshot: SnapshotRef,
+    data: DataConfig,
+    checks: ChecksConfig,
+    split: SplitConfig,
+) -> DataRef:
+    """Check a snapshot and store its splits and quarantine; done once per data key.
+
+    Returns:
+        The data, passed or not: `report.passed` tells. Splits are empty where it failed.
+    """
+    store = place.open()
+    key = data_key(snapshot, data, checks, split)
+    prefix = f"data/{key}"
+    if store.exists(f"{prefix}/manifest.json"):
+        return DataRef.model_validate(read_manifest(store, prefix)["data"])
+    folder = open_folder(store, snapshot_key(snapshot), place.cache)
+    with tempfile.TemporaryDirectory(dir=_made(place.cache)) as scratch:
+        out = Path(scratch) / "data"
+        out.mkdir()
+        outcome = check_snapshot(
+            folder / SNAPSHOT_FILE,
+            snapshot_digest=snapshot.snapshot_digest,
+            data=data,
+            checks=checks,
+            split=split,
+            docs_dir=out / "data_docs",
+        )
+        ref = _write(outcome, out, snapshot, key)
+        put_folder(store, prefix, out, {"data": ref.model_dump(mode="json")})
+    return ref
+
+
+def data_key(
+    snapshot: SnapshotRef, data: DataConfig, checks: ChecksConfig, split: SplitConfig
+) -> str:
+    """Digest of what decides which rows are kept and where they go."""
+    return digest_of(
+        [
+            snapshot.snapshot_digest,
+            sorted(data.attributes),
+            checks.model_dump(mode="json"),
+            split.model_dump(mode="json"),
+            DATA_VERSION,
+            NORMALISE_VERSION,
+        ]
+    )
+
+
+def read_examples(store: Store, ref: DataRef, cache: Path) -> pd.DataFrame:
+    """Up to ten rows of each failed check, as they may be shown in a terminal."""
+    folder = open_folder(store, f"data/{ref.data_key}", cache)
+    return pd.read_parquet(folder / "examples.parquet")
+
+
+def read_split(store: Store, ref: SplitRef, cache: Path) -> pd.DataFrame:
+    """The rows of a split; text, label, group, item_id, attribute.*."""
+    return pd.read_parquet(open_folder(store, ref.key, cache) / f"{ref.split}.parquet")
+
+
+def _write(outcome: CheckOutcome, out: Path, snapshot: SnapshotRef, key: str) -> DataRef:
+    outcome.quarantine.to_parquet(out / "quarantine.parquet", index=False)
+    outcome.examples.to_parquet(out / "examples.parquet", index=False)
+    (out / "report.json").write_bytes(outcome.report.to_json())
+    splits = tuple(_write_split(outcome.kept, name, out, key) for name in SPLITS)
+    return DataRef(
+        snapshot=snapshot,
+        report=outcome.report,
+        data_key=key,
+        splits=splits,
+        labels=tuple(sorted(outcome.kept["label"].dropna().unique())),
+    )
+
+
+def _write_split(kept: pd.DataFrame, name: Split, out: Path, key: str) -> SplitRef:
+    rows = kept[kept["split"] == name]
+    path = out / f"{name}.parquet"
+    rows.to_parquet(path, index=False)
+    return SplitRef(
+        split=name,
+        key=f"data/{key}",
+        sha256=file_sha256(path),
+        num_rows=len(rows),
+        num_groups=int(rows["group"].nunique()),
+        num_by_label={str(k): int(v) for k, v in sorted(rows["label"].value_counts().items())},
+    )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,153 @@
+"""Decide: all evidence to one decision, written for refusals too."""
+
+import logging
+from datetime import UTC, datetime
+
+from prefect import task
+
+from models.baselines import BASELINES
+from models.gate import GATE_VERSION, decide
+from records.base import digest_of
+from records.data import DataRef
+from records.decision import GateRecord
+from records.document import DecisionFile
+from records.evaluation import Evaluation, IndexEntry
+from records.policy import GatePolicy
+from tasks.ledger import anchor, barred_digests, champion, history
+from tasks.objects import Store
+from tasks.place import Place
+from tasks.retries import RETRIED
+
+log = logging.getLogger("refit")
+
+
+@task(name="decide", task_run_name="decide: promote or refuse", **RETRIED)
+def decide_challenger(
+    place: Place,
+    name: str,
+    data: DataRef,
+    evaluation_key: str,
+    policy: GatePolicy,
+    salt: str,
+    train_key: str,
+) -> tuple[IndexEntry, bool]:
+    """Gather the evidence, ask the gate, store record and verdict; once per decision key.
+
+    Returns:
+        The decision's line in the index, and whether it was already there.
+    """
+    store = place.open()
+    evaluation = Evaluation.from_json(store.read(evaluation_key))
+    record = gather(store, name, data, evaluation, policy, salt)
+    index_key = f"decisions/{name}/index/{record.decision_key}.json"
+    if store.exists(index_key):
+        return IndexEntry.from_json(store.read(index_key)), True
+    file = DecisionFile(record=record, decision=decide(record))
+    store.write(decision_path(name, file.digest), file.to_json())
+    entry = IndexEntry(
+        decision_key=record.decision_key,
+        decision_digest=file.digest,
+        verdict=file.decision.verdict,
+        summary=file.decision.summary,
+        snapshot_digest=record.data_digest,
+        champion_digest=record.champion.model_digest if record.champion else "",
+        challenger_digest=record.challenger.model_digest,
+        train_key=train_key,
+        generation=generation(data, salt),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    is_new = store.put_if_absent(index_key, entry.to_json())
+    return IndexEntry.from_json(store.read(index_key)), not is_new
+
+
+def gather(
+    store: Store,
+    name: str,
+    data: DataRef,
+    evaluation: Evaluation,
+    policy: GatePolicy,
+    salt: str,
+) -> GateRecord:
+    """The one argument of the gate."""
+    entries = history(store, name)
+    live, held_up_to = champion(entries), anchor(entries)
+    challenger = evaluation.card("challenger")
+    if challenger is None:
+        raise ValueError("an evaluation without a challenger cannot be decided")
+    earlier = read_index(store, name)
+    live_digest = live.model_digest if live else ""
+    return GateRecord(
+        gate_version=GATE_VERSION,
+        name=name,
+        challenger=challenger,
+        champion=evaluation.card("champion"),
+        anchor=evaluation.card("anchor"),
+        baselines=tuple(c for c in evaluation.cards if c.role.startswith("baseline:")),
+        expected_baselines=() if live else BASELINES,
+        items=evaluation.items,
+        data_digest=data.snapshot.snapshot_digest,
+        data_key=data.data_key,
+        check_report=data.report,
+        lineage=evaluation.lineage,
+        budgets=evaluation.budgets,
+        parity=evaluation.parity,
+        policy=policy,
+        attempt=1
+        + sum(
+            e.snapshot_digest == data.snapshot.snapshot_digest and e.champion_digest == live_digest
+            for e in earlier
+        ),
+        num_test_uses=sum(e.generation == generation(data, salt) for e in earlier),
+        ledger_sequence=entries[-1].sequence if entries else 0,
+        ledger_hash=entries[-1].digest if entries else "",
+        anchor_digest=held_up_to.model_digest if held_up_to else "",
+        barred_digests=tuple(sorted(barred_digests(entries))),
+    )
+
+
+def generation(data: DataRef, salt: str) -> str:
+    """Which rows judge: the given test file, or the salt of the hash split."""
+    given = sorted(file.sha256 for file in data.snapshot.files if file.split == "test")
+    return digest_of(given or salt)[:16]
+
+
+def decision_path(name: str, decision_digest: str) -> str:
+    """Key of a decision in the store."""
+    return f"decisions/{name}/{decision_digest}/decision.json"
+
+
+def read_index(store: Store, name: str) -> tuple[IndexEntry, ...]:
+    """Every decision about a model, oldest first."""
+    found = [IndexEntry.from_json(store.read(k)) for k in store.list(f"decisions/{name}/index")]
+    return tuple(sorted(found, key=lambda entry: entry.time))
+
+
+def read_decision(store: Store, name: str, decision_digest: str) -> DecisionFile:
+    """A stored decision, its bytes checked against its name.
+
+    Raises:
+        ValueError: they do not match.
+    """
+    content = store.read(decision_path(name, decision_digest))
+    file = DecisionFile.from_json(content)
+    if file.digest != decision_digest:
+        raise ValueError(
+            f"decision {decision_digest[:12]} of {name!r} was changed: its bytes have digest "
+            f"{file.digest[:12]}; restore {store.uri}/{decision_path(name, decision_digest)}"
+        )
+    return file
+
+
+def find_decision(store: Store, digest_prefix: str) -> tuple[str, str]:
+    """(model name, digest) of the one decision whose digest begins so; ValueError otherwise."""
+    found = {
+        (name, digest)
+        for name, digest in (
+            (key.split("/")[1], key.split("/")[2]) for key in store.list("decisions")
+        )
+        if digest.startswith(digest_prefix) and digest != "index"
+    }
+    if len(found) != 1:
+        problem = "no decision" if not found else f"{len(found)} decisions"
+        raise ValueError(f"{problem} begin with {digest_prefix!r}; see `refit decisions NAME`")
+    return found.pop()

@@ -1,0 +1,32 @@
+"""Where things are kept: the small value that every task takes instead of a client."""
+
+from pathlib import Path
+
+from records.base import Record
+from tasks.objects import Store
+from tasks.store import S3Settings, open_store
+
+
+class Place(Record):
+    """Addresses only, never a credential: boto3 and MLflow find those by themselves."""
+
+    home: str
+    """Local folder for caches and the embedded services."""
+    store_uri: str
+    s3_endpoint_url: str | None = None
+    tracking_uri: str
+    is_tracking_embedded: bool = True
+
+    @property
+    def cache(self) -> Path:
+        """Downloaded copies; safe to delete."""
+        return Path(self.home) / "cache"
+
+    @property
+    def s3(self) -> S3Settings:
+        """How S3 is reached."""
+        return S3Settings(endpoint_url=self.s3_endpoint_url)
+
+    def open(self) -> Store:
+        """The store of snapshots, models, decisions and the ledger."""
+        return open_store(self.store_uri, self.s3)

@@ -1,0 +1,76 @@
+"""Publish: the decision as a page, in the store, in MLflow, and as Prefect artifacts."""
+
+import logging
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from records.data import DataRef
+from records.document import DecisionDocument
+from report.markdown import summary_markdown, summary_rows
+from report.page import render
+from tasks.check import read_split
+from tasks.place import Place
+from tasks.registry import Registry
+from tasks.retries import RETRIED
+
+log = logging.getLogger("refit")
+
+NUM_SHOWN_FLIPS = 60
+
+
+@task(name="report", task_run_name="write the report", **RETRIED)
+def publish(place: Place, document: DecisionDocument) -> str:
+    """Write the report of a decision everywhere that people look.
+
+    Returns:
+        Path of the page on this machine.
+    """
+    store = place.open()
+    name, digest = document.file.record.name, document.decision_digest
+    page = render(document, shown_texts(place, document))
+    prefix = f"reports/{name}/{digest}"
+    store.write(f"{prefix}/document.json", document.to_json())
+    store.write(f"{prefix}/report.html", page.encode("utf-8", "replace"))
+    folder = Path(place.home) / "reports" / name / digest[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.html"
+    path.write_text(page, "utf-8", errors="replace")
+    (folder / "document.json").write_bytes(document.to_json())
+    Registry(place).log_artifacts(document.train.mlflow_run_id, folder, f"decisions/{digest[:12]}")
+    create_markdown_artifact(
+        summary_markdown(document, report_uri=path.as_uri()),
+        key=artifact_key(name, "decision"),
+        description=document.file.decision.summary,
+    )
+    create_table_artifact(
+        summary_rows(document),
+        key=artifact_key(name, "rules"),
+        description=f"The gate's rules for {name}",
+    )
+    return str(path)
+
+
+def shown_texts(place: Place, document: DecisionDocument) -> dict[str, str]:
+    """Texts of the flips that the page shows, by item id."""
+    wanted = {
+        item for c in document.file.decision.comparisons for item in c.flips[:NUM_SHOWN_FLIPS]
+    }
+    test = read_split(place.open(), document.data.split("test"), place.cache)
+    rows = test[test["item_id"].isin(wanted)]
+    return dict(zip(rows["item_id"], rows["text"], strict=True))
+
+
+def artifact_key(name: str, kind: str) -> str:
+    """Prefect's keys take lower-case letters, digits and dashes only."""
+    return "".join(c if c.isalnum() and c.isascii() else "-" for c in f"{name}-{kind}".lower())
+
+
+def publish_refused_data(data: DataRef, name: str) -> None:
+    """A table of failed checks where Prefect's users look."""
+    create_table_artifact(
+        [r.model_dump(mode="json", exclude={"examples"}) for r in data.report.results],
+        key=artifact_key(name, "checks"),
+        description=f"Data checks of {name}: {'passed' if data.report.passed else 'refused'}",
+    )

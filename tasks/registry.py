@@ -1,0 +1,277 @@
+"""MLflow: one run per train key, one version per digest, and the alias as a projection."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, Schema
+
+from models.running_cost import load_pipeline
+from records.data import DataRef
+from records.document import CurvePoint
+from records.ledger import LedgerEntry
+from tasks.place import Place
+
+ALIAS = "champion"
+TAG_DIGEST = "refit.model_digest"
+TAG_TRAIN_KEY = "refit.train_key"
+TAG_HEAD = "refit.ledger_head"
+CONSUMER_REQUIREMENTS = ("mlflow", "torch", "transformers")
+
+
+class RegistryError(ValueError):
+    """The registry does not hold what was asked of it."""
+
+
+class Registry:
+    """A thin, idempotent face of one MLflow server or database."""
+
+    def __init__(self, place: Place) -> None:
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(place.tracking_uri)
+        self.place = place
+        self.client = MlflowClient(place.tracking_uri)
+
+    # Training runs
+
+    @contextmanager
+    def training_run(
+        self, *, experiment: str, train_key: str, params: dict[str, Any], tags: dict[str, str]
+    ) -> Iterator["TrainingRun"]:
+        """The one run of a train key: found again, or created; system metrics are sampled in it."""
+        experiment_id = self._experiment_id(experiment)
+        found = self.client.search_runs(
+            [experiment_id], f"tags.`{TAG_TRAIN_KEY}` = '{train_key}'", max_results=1
+        )
+        with mlflow.start_run(
+            run_id=found[0].info.run_id if found else None,
+            experiment_id=experiment_id,
+            run_name=f"{experiment} {train_key[:8]}",
+            tags={TAG_TRAIN_KEY: train_key, **tags},
+            log_system_metrics=True,
+        ) as run:
+            if not found:
+                mlflow.log_params(params)
+            yield TrainingRun(self.client, run.info.run_id)
+
+    def _experiment_id(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        location = None
+        if self.place.is_tracking_embedded:
+            location = (Path(self.place.home) / "mlartifacts" / name).as_uri()
+        return str(self.client.create_experiment(name, artifact_location=location))
+
+    def log_artifacts(self, run_id: str, folder: Path, artifact_path: str) -> None:
+        """Copy a folder's files into a run."""
+        self.client.log_artifacts(run_id, str(folder), artifact_path)
+
+    def run_url(self, run_id: str) -> str:
+        """Page of a run, where MLflow is a server; empty for an embedded database."""
+        if not self.place.tracking_uri.startswith("http"):
+            return ""
+        run = self.client.get_run(run_id)
+        return f"{self.place.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+
+    # Versions
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a model, lowest first; empty where the model is unknown."""
+        found = self.client.search_model_versions(f"name='{name}'")
+        return sorted(found, key=lambda version: int(version.version))
+
+    def find_version(self, name: str, model_digest: str) -> ModelVersion | None:
+        """The lowest version of that digest: MLflow itself makes a second one of the same files."""
+        return next(
+            (v for v in self.versions(name) if v.tags.get(TAG_DIGEST) == model_digest), None
+        )
+
+    def register(
+        self,
+        *,
+        name: str,
+        model_path: Path,
+        model_digest: str,
+        run_id: str,
+        example: str,
+        description: str,
+        tags: dict[str, str],
+    ) -> str:
+        """The version of this digest, logged and created where there is none yet.
+
+        Args:
+            name: registered model.
+            model_path: verified folder of the model.
+            model_digest: becomes a tag in the creation, never later.
+            run_id: the training run that the logged model belongs to.
+            example: an input example.
+            description: the model card, Markdown.
+            tags: searchable facts.
+
+        Returns:
+            The version's number.
+        """
+        known = self.find_version(name, model_digest)
+        if known is not None:
+            return str(known.version)
+        source = self._log_model(model_path, run_id, example, description)
+        self._create_model(name)
+        version = self.client.create_model_version(
+            name,
+            source,
+            run_id=run_id,
+            tags={TAG_DIGEST: model_digest, **tags},
+            description=description[:100_000],
+        )
+        return str((self.find_version(name, model_digest) or version).version)
+
+    def _create_model(self, name: str) -> None:
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as exc:
+            if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _log_model(self, model_path: Path, run_id: str, example: str, card: str) -> str:
+        from huggingface_hub import ModelCard
+
+        pipeline = load_pipeline(model_path)
+        text = ColSpec("string")
+        answer = Schema([ColSpec("string", "label"), ColSpec("double", "score")])
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.transformers.log_model(
+                transformers_model=pipeline,
+                task="text-classification",
+                name="model",
+                signature=ModelSignature(inputs=Schema([text]), outputs=answer),
+                input_example=[example],
+                pip_requirements=list(CONSUMER_REQUIREMENTS),
+                model_card=ModelCard(f"---\nlicense: other\n---\n{card}"),
+                # pyfunc and `mlflow models serve` cut long texts where training cut them
+                model_config={"truncation": True},
+            )
+        return str(info.model_uri)
+
+    # The alias, a projection of the ledger
+
+    def alias_version(self, name: str) -> str:
+        """Version that the alias names; empty for none."""
+        try:
+            model = self.client.get_registered_model(name)
+        except MlflowException as exc:
+            if exc.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return ""
+            raise
+        return str(model.aliases.get(ALIAS, ""))
+
+    def set_alias(self, name: str, version: str) -> None:
+        """Point the alias at a version; the empty version removes it."""
+        if version:
+            self.client.set_registered_model_alias(name, ALIAS, version)
+        else:
+            self.client.delete_registered_model_alias(name, ALIAS)
+
+    def mirror_head(self, name: str, entry: LedgerEntry) -> None:
+        """Note the ledger's head at the registered model, against a ledger whose tail was cut."""
+        head = json.dumps({"sequence": entry.sequence, "hash": entry.digest})
+        self.client.set_registered_model_tag(name, TAG_HEAD, head)
+
+    def mirrored_head(self, name: str) -> tuple[int, str]:
+        """(sequence, hash) last mirrored; (0, "") for none."""
+        try:
+            tags = self.client.get_registered_model(name).tags
+        except MlflowException as exc:
+            if exc.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return 0, ""
+            raise
+        if TAG_HEAD not in tags:
+            return 0, ""
+        head = json.loads(tags[TAG_HEAD])
+        return int(head["sequence"]), str(head["hash"])
+
+    def download_version(self, name: str, version: str, folder: Path) -> Path:
+        """The files of a version as one transformers folder; raises RegistryError where they cannot be had."""
+        try:
+            found = self.client.get_model_version(name, version)
+            path = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"models:/{name}/{found.version}", dst_path=str(folder)
+            )
+        except (MlflowException, OSError) as exc:
+            raise RegistryError(f"models:/{name}/{version} cannot be fetched: {exc}") from exc
+        return Path(path)
+
+    def count_models(self) -> int:
+        """Number of registered models; proves that the registry answers."""
+        return len(self.client.search_registered_models(max_results=1000))
+
+    def tag_version(self, name: str, version: str, key: str, value: str) -> None:
+        """Set one tag of a version that is there already."""
+        self.client.set_model_version_tag(name, version, key, value)
+
+    def digest_of_uri(self, uri: str) -> str:
+        """Model digest behind `models:/name@alias` or `models:/name/version`.
+
+        Raises:
+            RegistryError: there is no such version, or it was not registered by refit.
+        """
+        name, _, alias = uri.removeprefix("models:/").partition("@")
+        try:
+            if alias:
+                found = self.client.get_model_version_by_alias(name, alias)
+            else:
+                found = self.client.get_model_version(*name.split("/", 1))
+        except (MlflowException, TypeError) as exc:
+            raise RegistryError(f"{uri} is not in the registry: {exc}") from exc
+        if TAG_DIGEST not in found.tags:
+            raise RegistryError(
+                f"{uri} is version {found.version}, which refit did not register; "
+                f"take it in with `refit adopt {found.name} {found.version}`"
+            )
+        return str(found.tags[TAG_DIGEST])
+
+
+class TrainingRun:
+    """Where a training's figures go, in batches: a call per point would cost more than the step."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+
+    def log_points(self, points: Sequence[CurvePoint]) -> None:
+        """Write points of a curve."""
+        now_ms = int(time.time() * 1000)
+        metrics = [Metric(point.name, point.value, now_ms, point.step) for point in points]
+        for start in range(0, len(metrics), 900):  # MLflow takes at most 1,000 a call
+            self.client.log_batch(self.run_id, metrics=metrics[start : start + 900])
+
+    def log_dataset(self, data: DataRef) -> None:
+        """Name the data by digest; no row leaves the store."""
+        snapshot = data.snapshot
+        profile = {ref.split: {"rows": ref.num_rows, **ref.num_by_label} for ref in data.splits}
+        dataset = Dataset(
+            name=f"snapshot {snapshot.snapshot_digest[:8]}",
+            digest=snapshot.snapshot_digest[:36],  # MLflow's limit; the whole one is in the source
+            source_type="refit",
+            source=json.dumps(
+                {"snapshot": snapshot.snapshot_digest, "files": [f.uri for f in snapshot.files]}
+            ),
+            profile=json.dumps(profile),
+        )
+        tag = InputTag("mlflow.data.context", "training")
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset, [tag])])
+
+
+def is_registry_fault(exc: BaseException) -> bool:
+    """Whether a retry may help: MLflow's server errors and a busy database, not a refusal."""
+    return isinstance(exc, MlflowException) and exc.get_http_status_code() >= 500

@@ -1,0 +1,185 @@
+"""Train: a challenger for a train key, found in the store or made."""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+from prefect import task
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from models.base import Base, resolve_base
+from models.config import TRAIN_VERSION, BaseConfig, TrainConfig
+from models.device import training_identity
+from models.train import LabelledTexts, Trained, train
+from models.watch import Progress as TrainingProgress
+from records.base import digest_of, file_sha256
+from records.data import DataRef
+from records.document import CurvePoint, TrainResult
+from tasks.check import read_split
+from tasks.payload import open_folder, put_folder
+from tasks.place import Place
+from tasks.registry import Registry
+from tasks.retries import RETRIED
+
+log = logging.getLogger("refit")
+
+
+@task(name="choose-base", task_run_name="verify the base model", **RETRIED)
+def base_digest(place: Place, base: BaseConfig) -> str:
+    """Digest of the base model's files; raises UnknownBase where it is not what it should be."""
+    return find_base(place, base).digest
+
+
+def find_base(place: Place, config: BaseConfig) -> Base:
+    """The base model on this machine's disk; `models:/name@alias` comes from the registry."""
+    if not config.model.startswith("models:/"):
+        return resolve_base(config)
+    digest = Registry(place).digest_of_uri(config.model)
+    return resolve_base(config, registered=model_folder(place, f"models/{digest}"))
+
+
+def train_key(data: DataRef, base_digest: str, config: TrainConfig) -> str:
+    """Digest of everything that can move the trained weights."""
+    return digest_of(
+        [
+            data.data_key,
+            base_digest,
+            config.model_dump(mode="json"),
+            TRAIN_VERSION,
+            training_identity(config),
+        ]
+    )
+
+
+@task(name="train", task_run_name="fine-tune the challenger", **RETRIED)
+def train_challenger(
+    place: Place, name: str, data: DataRef, base: BaseConfig, config: TrainConfig, key: str
+) -> TrainResult:
+    """Fine-tune and store the challenger, or take the one that this key already made.
+
+    Raises:
+        ModelError: a setting or the base model is wrong, or the training diverged.
+    """
+    store = place.open()
+    result_key = f"trains/{key}.json"
+    if store.exists(result_key):
+        result = TrainResult.from_json(store.read(result_key))
+        log.info("this training was done before: model %s", result.model_digest[:8])
+        return result
+    found = find_base(place, base)
+    place.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.cache) as scratch:
+        out = Path(scratch) / "model"
+        with Registry(place).training_run(
+            experiment=name,
+            train_key=key,
+            params={**_flat("base", base), **_flat("train", config), "labels": len(data.labels)},
+            tags={"refit.snapshot": data.snapshot.snapshot_digest, "refit.base": found.digest},
+        ) as run:
+            run.log_dataset(data)
+            trained = _train(place, data, found, config, out, Path(scratch) / "work")
+            run.log_points(trained.curve)
+            result = _describe(trained, key, out, found, config, run.run_id)
+        put_folder(store, result.model_key, out, {"train_key": key})
+    store.write(result_key, result.to_json())
+    return result
+
+
+def model_folder(place: Place, model_key: str) -> Path:
+    """A stored model's verified files on this machine."""
+    return open_folder(place.open(), model_key, place.cache)
+
+
+def labelled_texts(rows: pd.DataFrame) -> LabelledTexts:
+    """Texts and labels of a split."""
+    return LabelledTexts(rows["text"].tolist(), rows["label"].tolist())
+
+
+def _train(
+    place: Place, data: DataRef, base: Base, config: TrainConfig, out: Path, work: Path
+) -> Trained:
+    store = place.open()
+    training = read_split(store, data.split("train"), place.cache)
+    validation = read_split(store, data.split("validation"), place.cache)
+    with progress_bar() as on_progress:
+        return train(
+            config=config,
+            base=base,
+            labels=data.labels,
+            training=labelled_texts(training),
+            validation=labelled_texts(validation),
+            lineage=frozenset(training["group"]) | frozenset(validation["group"]),
+            out=out,
+            work=work,
+            on_log=_log_validation,
+            on_progress=on_progress,
+        )
+
+
+def _log_validation(point: CurvePoint) -> None:
+    if point.name == "validation_accuracy":
+        log.info("step %d: validation accuracy %.4f", point.step, point.value)
+
+
+def _describe(
+    trained: Trained, key: str, out: Path, base: Base, config: TrainConfig, run_id: str
+) -> TrainResult:
+    digest = digest_of({p.name: file_sha256(p) for p in sorted(out.iterdir())})
+    return TrainResult(
+        train_key=key,
+        model_digest=digest,
+        model_key=f"models/{digest}",
+        base=base.uri,
+        base_digest=base.digest,
+        base_lineage_known=base.is_lineage_known,
+        metric=config.metric,
+        seed=config.seed,
+        mlflow_run_id=run_id,
+        **vars(trained),
+    )
+
+
+def _flat(prefix: str, config: BaseConfig | TrainConfig) -> dict[str, object]:
+    return {f"{prefix}.{name}": value for name, value in config.model_dump(mode="json").items()}
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[TrainingProgress], None]]:
+    """A bar with loss, speed and time left on a terminal; ten lines in a log elsewhere."""
+    if not sys.stderr.isatty():
+        yield _log_progress
+        return
+    columns = (
+        TextColumn("  training"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}  loss {task.fields[loss]:.3f}"),
+        TextColumn("{task.fields[speed]:,.0f} tokens/s  {task.fields[left]:.0f} s left"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        line = bar.add_task("train", total=None, loss=float("nan"), speed=0.0, left=0.0)
+
+        def show(now: TrainingProgress) -> None:
+            bar.update(
+                line,
+                completed=now.step,
+                total=now.num_steps,
+                loss=now.loss,
+                speed=now.tokens_per_s,
+                left=now.seconds_left,
+            )
+
+        yield show
+
+
+def _log_progress(now: TrainingProgress) -> None:
+    if now.step % max(1, now.num_steps // 10) == 0:
+        log.info(
+            "step %d of %d: loss %.3f, %.0f tokens/s, %.0f s left",
+            now.step, now.num_steps, now.loss, now.tokens_per_s, now.seconds_left,
+        )  # fmt: skip
