@@ -137,10 +137,10 @@ class _Opener:
         if _GLOB.search(key):
             folder = _GLOB.split(key, maxsplit=1)[0].rpartition("/")[0]
             keys = [found for found in store.list(folder) if fnmatchcase(found, key)]
-        elif key and store.exists(key):
-            keys = [key]
+        elif key.strip("/") and store.exists(key.strip("/")):
+            keys = [key.strip("/")]
         else:
-            keys = list(store.list(key.rstrip("/")))
+            keys = list(store.list(key.strip("/")))
         keys = sorted(key for key in keys if not _is_hidden(key) and not key.endswith("/"))
         self._check_formats(uri, keys)
         return [
@@ -225,7 +225,7 @@ def parse_hub_uri(uri: str) -> HubPlace:
 
 
 def _load_hub(place: HubPlace, label: str, token: str | None) -> Iterator[Mapping[str, object]]:
-    """Stream one split; a label that the dataset stores as a class number comes as its name."""
+    """Stream one split."""
     _ask_hub(place, token)
     import datasets
 
@@ -239,6 +239,11 @@ def _load_hub(place: HubPlace, label: str, token: str | None) -> Iterator[Mappin
             f"hf://{place.dataset}: {exc}; check ?config= and &split= (now "
             f"{place.config!r} and {place.split!r})"
         ) from exc
+    yield from with_label_names(stream, label)
+
+
+def with_label_names(stream: Any, label: str) -> Iterator[dict[str, object]]:
+    """Rows of a `datasets.IterableDataset`; a label stored as a class number comes as its name."""
     names = getattr((stream.features or {}).get(label), "names", None)
     for row in stream:
         number = row.get(label)

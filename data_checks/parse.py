@@ -1,0 +1,300 @@
+"""Files to rows, as a stream: csv, tsv, jsonl and parquet, with errors that name line, row and setting."""
+
+import csv
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, time
+from decimal import Decimal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from data_checks.config import DataConfig
+from data_checks.problems import ParseError, Problems
+from data_checks.rows import Row
+from data_checks.text_files import open_text, report_bad_bytes
+from records.data import Split
+
+Format = Literal["csv", "tsv", "jsonl", "parquet"]
+ENDINGS: dict[str, Format] = {
+    ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+}  # fmt: skip
+"""Known endings; all but .parquet also with .gz behind."""
+MAX_FIELD_CHARS = 64 * 2**20
+"""A longer field is a quote that nobody closed; it also bounds the memory that one row takes."""
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
+_Raw = tuple[int, Sequence[object] | None]
+"""Line on which a row begins (0: none), and its wanted values; None for a row that was reported."""
+
+
+def read_rows(path: Path, config: DataConfig, *, name: str, split: Split | None) -> Iterator[Row]:
+    """The rows of one file, in order; memory does not grow with the file.
+
+    Good rows are yielded even where others are bad: the rows count only once the iterator has ended.
+
+    Args:
+        path: A local file; `.gz` is opened transparently.
+        config: Columns, format, encoding, quoting, rename_labels.
+        name: What `Row.file` and the errors call the file.
+        split: Given split of all rows, or None.
+
+    Raises:
+        ParseError: unknown ending, wrong encoding, columns missing, rows that do not fit, values that are
+            no text, no rows at all. Up to ten problems in one message.
+        OSError: the file cannot be opened.
+    """
+    problems = Problems(name)
+    num_rows = 0
+    try:
+        raws = _READERS[format_of(path, config)](path, config, problems)
+        for row in _rows(raws, config, problems, name, split):
+            num_rows += 1
+            yield row
+    except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
+        problems.fail(f"the gzip stream is damaged ({exc}); copy the file again")
+    problems.close()
+    if not num_rows:
+        problems.fail(f"no rows in {path.stat().st_size} bytes; give a file with data")
+
+
+def rows_of(
+    values: Iterable[Mapping[str, object]], config: DataConfig, *, name: str, split: Split | None
+) -> Iterator[Row]:
+    """Rows from mappings that are no file's (a sample, a hub stream); otherwise as `read_rows`.
+
+    Raises:
+        ParseError: columns missing in the first mapping, values that are no text, no rows at all.
+    """
+    problems = Problems(name)
+    wanted, num_rows = wanted_columns(config), 0
+    raws = _mapped(values, wanted, problems)
+    for row in _rows(raws, config, problems, name, split):
+        num_rows += 1
+        yield row
+    problems.close()
+    if not num_rows:
+        problems.fail("no rows; name other data")
+
+
+def _mapped(
+    values: Iterable[Mapping[str, object]], wanted: Sequence[str], problems: Problems
+) -> Iterator[_Raw]:
+    for number, value in enumerate(values):
+        if number == 0:
+            for column in wanted:
+                _position(tuple(value), column, problems)
+            problems.close()
+        yield 0, [value.get(column) for column in wanted]
+
+
+def _rows(
+    raws: Iterable[_Raw], config: DataConfig, problems: Problems, name: str, split: Split | None
+) -> Iterator[Row]:
+    """Rows of the values that are texts; the others are reported and skipped."""
+    columns = wanted_columns(config)
+    for number, (line, values) in enumerate(raws, start=1):
+        where = f"line {line}, row {number}" if line else f"row {number}"
+        texts = _texts(values, columns, where, problems) if values else None
+        if texts is None:
+            continue
+        label = texts[1] or None
+        yield Row(
+            text=texts[0],
+            label=config.rename_labels.get(label, label) if label else None,
+            split=split,
+            file=name,
+            row=number,
+            line=line,
+            attributes=tuple(
+                (column, text or None)
+                for column, text in zip(config.attributes, texts[2:], strict=True)
+            ),
+        )
+
+
+def format_of(path: Path, config: DataConfig) -> Format:
+    """`data.format`, or what the ending says. Raises ParseError for an unknown ending."""
+    if config.format != "auto":
+        return config.format
+    ending = path.suffixes[-2:][0] if path.suffix == ".gz" else path.suffix
+    if ending.lower() not in ENDINGS:
+        known = ", ".join(ENDINGS)
+        raise ParseError(
+            f"{path.name}: the ending {ending!r} is none of {known}; set data.format "
+            f"(csv, tsv, jsonl or parquet)"
+        )
+    return ENDINGS[ending.lower()]
+
+
+def wanted_columns(config: DataConfig) -> tuple[str, ...]:
+    """Text, label and attributes, in the order of a row's values."""
+    return (config.text, config.label, *config.attributes)
+
+
+def _read_delimited(path: Path, config: DataConfig, problems: Problems) -> Iterator[_Raw]:
+    """Rows of csv and tsv files, with the wanted fields in order."""
+    kind = format_of(path, config)
+    delimiter = config.delimiter or _DELIMITERS[kind]
+    is_quoted = config.quoting == "standard" or (
+        config.quoting == "auto" and kind == "csv" and delimiter != " "
+    )
+    records = (_quoted if is_quoted else _unquoted)(path, config, delimiter, problems)
+    columns = config.columns or tuple(next(records, (1, []))[1])
+    if not columns:
+        return
+    wanted = [_position(columns, column, problems) for column in wanted_columns(config)]
+    problems.close()
+    for line, fields in records:
+        if config.columns and len(fields) > len(columns):
+            fields[len(columns) - 1 :] = [delimiter.join(fields[len(columns) - 1 :])]
+        if len(fields) == len(columns):
+            yield line, [fields[position] for position in wanted]
+        else:
+            problems.add(
+                f"line {line}: {len(fields)} fields instead of {len(columns)} "
+                f"({', '.join(columns)}); is {delimiter!r} the delimiter, and "
+                f"{'standard' if is_quoted else 'none'} the quoting (data.delimiter, data.quoting)?"
+            )
+            yield line, None
+
+
+def _quoted(
+    path: Path, config: DataConfig, delimiter: str, problems: Problems
+) -> Iterator[tuple[int, list[str]]]:
+    """Records with quotes, which may hold newlines; blank lines are skipped."""
+    csv.field_size_limit(MAX_FIELD_CHARS)
+    with open_text(path, config.encoding, newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        begin = 1
+        try:
+            for fields in reader:
+                if fields:
+                    yield begin, fields
+                begin = reader.line_num + 1
+        except UnicodeDecodeError:
+            report_bad_bytes(path, config.encoding, problems)
+        except csv.Error as exc:
+            problems.fail(
+                f"the row that begins on line {begin} is not csv ({exc}, line {reader.line_num}); "
+                f"close the quote, or set data.quoting: none if quotes mean nothing in this file"
+            )
+
+
+def _unquoted(
+    path: Path, config: DataConfig, delimiter: str, problems: Problems
+) -> Iterator[tuple[int, list[str]]]:
+    """Records of one line each, in which a quote is a character; blank lines are skipped."""
+    num_splits = len(config.columns) - 1 if config.columns else -1
+    with open_text(path, config.encoding, newline="\n") as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                if content := line.rstrip("\r\n"):
+                    yield number, content.split(delimiter, num_splits) if num_splits else [content]
+        except UnicodeDecodeError:
+            report_bad_bytes(path, config.encoding, problems)
+
+
+def _read_jsonl(path: Path, config: DataConfig, problems: Problems) -> Iterator[_Raw]:
+    """One JSON object a line; a key that is absent from some rows only is null there."""
+    wanted, seen = wanted_columns(config), dict[str, None]()
+    with open_text(path, config.encoding, newline="\n") as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                if line.isspace():
+                    continue
+                row = _json_object(line, number, problems)
+                seen.update(dict.fromkeys(row or ()))
+                yield number, None if row is None else [row.get(column) for column in wanted]
+        except UnicodeDecodeError:
+            report_bad_bytes(path, config.encoding, problems)
+    for column in wanted if seen else ():
+        _position(tuple(seen), column, problems)
+
+
+def _json_object(line: str, number: int, problems: Problems) -> dict[str, object] | None:
+    """The object of one line; anything else is reported."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as exc:
+        problems.add(f"line {number}: not JSON ({exc}); write one complete object a line")
+        return None
+    if not isinstance(value, dict):
+        problems.add(f"line {number}: a {type(value).__name__}, not an object {{...}} a line")
+        return None
+    return value
+
+
+def _read_parquet(path: Path, config: DataConfig, problems: Problems) -> Iterator[_Raw]:
+    """The wanted columns, a thousand rows at a time."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with path.open("rb") as raw, pyarrow.parquet.ParquetFile(raw) as file:
+            for column in wanted_columns(config):
+                _position(tuple(file.schema_arrow.names), column, problems)
+            problems.close()
+            wanted = list(dict.fromkeys(wanted_columns(config)))
+            for batch in file.iter_batches(1000, columns=wanted):
+                columns = [batch.column(column).to_pylist() for column in wanted_columns(config)]
+                yield from ((0, values) for values in zip(*columns, strict=True))
+    except pyarrow.ArrowException as exc:
+        problems.fail(f"not readable as Parquet ({exc}); write it again, or set data.format")
+
+
+_READERS = {
+    "csv": _read_delimited,
+    "tsv": _read_delimited,
+    "jsonl": _read_jsonl,
+    "parquet": _read_parquet,
+}
+
+
+def _position(columns: Sequence[str], column: str, problems: Problems) -> int:
+    """Where the column is; reports one that is missing or there twice."""
+    if columns.count(column) == 1:
+        return columns.index(column)
+    if column in columns:
+        problems.add(f"column {column!r} is there {columns.count(column)} times; rename one")
+        return 0
+    close = get_close_matches(column, columns, n=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    problems.add(
+        f"column {column!r} is missing; there are: {', '.join(map(repr, columns[:30]))}.{guess} Set data.text, "
+        f"data.label or data.attributes, or name the columns of a file without a header in data.columns"
+    )
+    return 0
+
+
+def _texts(
+    values: Sequence[object], columns: Sequence[str], where: str, problems: Problems
+) -> list[str | None] | None:
+    """The values as strings; None where one was reported."""
+    texts: list[str | None] = []
+    for value, column in zip(values, columns, strict=True):
+        text, flaw = _as_text(value)
+        if flaw:
+            problems.add(f"{where}, column {column!r}: {flaw}")
+            return None
+        texts.append(text)
+    return texts
+
+
+def _as_text(value: object) -> tuple[str | None, str]:
+    """A cell as text and what is wrong with it. Null and NaN are None; numbers are as str() writes them."""
+    if isinstance(value, bool):
+        return str(value).lower(), ""
+    if value is None or (isinstance(value, (float, Decimal)) and math.isnan(value)):
+        return None, ""
+    if isinstance(value, (int, float, Decimal, date, time)):
+        return str(value), ""
+    if not isinstance(value, str):
+        return None, f"a {type(value).__name__} instead of a text; flatten it before"
+    if "\0" in value:
+        return None, "a NUL character; remove it (if each second one is: set data.encoding: utf-16)"
+    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        return None, "half of a surrogate pair, which no UTF-8 file can hold; remove it"
+    return value, ""

@@ -1,0 +1,270 @@
+"""What a data file seems to be, and a first recipe for it."""
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from data_checks.config import DataConfig
+from data_checks.parse import ENDINGS, Format, read_rows
+from data_checks.problems import ParseError
+from data_checks.text_files import find_encoding, open_bytes, open_text
+from records.base import Record
+
+HEAD_CHARS = 2**20
+MAX_ROWS_READ = 200_000
+"""Rows that are read to find labels and problems; of a longer file the number is estimated."""
+MAX_LABELS_LISTED = 100
+_LABEL_NAMES = re.compile(r"labels?|class|category|target|sentiment|intent|y|is_\w+", re.I)
+_TEXT_NAMES = re.compile(r"text|sentence|review|question|content|body|message|comment", re.I)
+
+
+class Sniffed(Record):
+    """A guess at how to read a file; `config(path)` is the recipe's `data` part."""
+
+    format: Format
+    delimiter: str | None = None
+    """None: the format's own."""
+    quoting: Literal["auto", "standard", "none"] = "auto"
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] = ()
+    """Names made up for a file without a header."""
+    text: str
+    label: str
+    attributes: tuple[str, ...] = ()
+    """Other columns with few values."""
+    num_by_label: dict[str, int] = {}
+    """Label: rows among those read, most frequent first."""
+    num_rows: int = 0
+    is_estimate: bool = False
+    p95_words: int = 0
+    """95 % of the texts are not longer (words; a Chinese character counts as one)."""
+    warnings: tuple[str, ...] = ()
+
+    def config(self, source: str) -> DataConfig:
+        """How `read_rows` reads the file that `source` names."""
+        same = ("format", "delimiter", "quoting", "encoding", "columns", "text", "label")
+        values = {name: getattr(self, name) for name in (*same, "attributes")}
+        return DataConfig(source=source, **values)
+
+
+class _Table(NamedTuple):
+    """One way to cut the head of a file into cells."""
+
+    format: Format
+    names: tuple[str, ...]
+    records: list[list[str]]
+    has_header: bool = True
+    delimiter: str | None = None
+    quoting: Literal["auto", "standard", "none"] = "auto"
+
+
+def sniff(path: Path) -> Sniffed:
+    """Guess format, delimiter, quoting, encoding, header, text and label column, and the labels.
+
+    Each guess is proved by reading the file (its first 200,000 rows); the first that reads wins.
+
+    Raises:
+        ParseError: a folder, an empty file, or no guess reads it; the message is the best guess's.
+    """
+    if path.is_dir():
+        raise ParseError(f"{path}: is a folder; give one of its data files")
+    encoding, warnings = find_encoding(path)
+    first_error: ParseError | None = None
+    for table in _tables(path, encoding):
+        try:
+            return _measured(path, _guess(table, encoding), warnings)
+        except ParseError as exc:
+            first_error = first_error or exc
+    raise first_error or ParseError(f"{path}: no table of two columns or more is found in it")
+
+
+def _tables(path: Path, encoding: str) -> Iterator[_Table]:
+    """The ways to read the file, the likeliest first."""
+    with open_bytes(path) as file:
+        magic = file.read(4)
+    ending = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    kind = ENDINGS.get(ending.lower())
+    if magic == b"PAR1":
+        yield _parquet_table(path)
+        return
+    with open_text(path, encoding, newline="") as text:
+        head = text.read(HEAD_CHARS)
+    if not head.strip():
+        raise ParseError(f"{path}: has no rows; give a file with data")
+    if kind == "jsonl" or head.lstrip().startswith("{"):
+        yield _jsonl_table(head)
+        return
+    for delimiter in "\t,;|" if kind == "tsv" else ",\t;|":
+        yield from _delimited_tables(head, delimiter)
+    yield from _space_table(head)
+
+
+def _parquet_table(path: Path) -> _Table:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        batch = next(file.iter_batches(1000), None)
+        names = tuple(file.schema_arrow.names)
+    rows = batch.to_pylist() if batch else []
+    return _Table("parquet", names, [[_cell(row[name]) for name in names] for row in rows])
+
+
+def _jsonl_table(head: str) -> _Table:
+    rows = []
+    for line in head.splitlines()[:1000]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # the last line is cut; a broken one is found when all is read
+        rows += [row] if isinstance(row, dict) else []
+    names = tuple(dict.fromkeys(name for row in rows for name in row))
+    return _Table("jsonl", names, [[_cell(row.get(name)) for name in names] for row in rows])
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _delimited_tables(head: str, delimiter: str) -> Iterator[_Table]:
+    """Tables with that delimiter, of two columns or more in nearly every row."""
+    plain = [line.split(delimiter) for line in head.splitlines() if line][:2000]
+    try:
+        quoted = list(islice(csv.reader(io.StringIO(head, newline=""), delimiter=delimiter), 2000))
+    except csv.Error:
+        quoted = []
+    ways: list[tuple[Literal["standard", "none"], list[list[str]]]] = [("none", plain)]
+    has_quotes = any(cell.startswith('"') for row in plain for cell in row)
+    ways.insert(0 if has_quotes or delimiter != "\t" else 1, ("standard", quoted))
+    for quoting, rows in ways:
+        records = [row for row in (rows[:-1] if len(head) == HEAD_CHARS else rows) if row]
+        width = Counter(map(len, records)).most_common(1)[0] if records else (0, 0)
+        if width[0] >= 2 and width[1] >= 0.9 * len(records):
+            yield _named_table([row for row in records if len(row) == width[0]], delimiter, quoting)
+
+
+def _named_table(
+    records: list[list[str]], delimiter: str, quoting: Literal["standard", "none"]
+) -> _Table:
+    kind: Format = "tsv" if delimiter == "\t" else "csv"
+    is_default = quoting == ("none" if kind == "tsv" else "standard")
+    has_header = _is_header(records)
+    names = tuple(records[0] if has_header else [f"column{i + 1}" for i in range(len(records[0]))])
+    return _Table(
+        kind,
+        names,
+        records[1:] if has_header else records,
+        has_header,
+        delimiter if delimiter not in "\t," else None,
+        "auto" if is_default else quoting,
+    )
+
+
+def _is_header(records: list[list[str]]) -> bool:
+    """Whether the first row names columns: short, different, no number, and no value of its column."""
+    first, rest = records[0], records[1:]
+    below = [set(column) for column in zip(*rest, strict=True)] or [set()] * len(first)
+    return len(set(first)) == len(first) and all(
+        0 < len(cell) <= 40 and not re.fullmatch(r"[-+.\d]+", cell) and cell not in values
+        for cell, values in zip(first, below, strict=True)
+    ) and not any(len(cell.split()) > 4 for cell in first)  # fmt: skip
+
+
+def _space_table(head: str) -> Iterator[_Table]:
+    """A label, a space, and the text: `5 How far is it to Denver ?`."""
+    lines = head.splitlines()[: -1 if len(head) == HEAD_CHARS else None]
+    records = [line.split(" ", 1) for line in lines if line]
+    num_labels = len({record[0] for record in records})
+    if all(len(record) == 2 for record in records) and num_labels <= max(2, len(records) // 5):
+        yield _Table("csv", ("label", "text"), records, has_header=False, delimiter=" ")
+
+
+def _guess(table: _Table, encoding: str) -> Sniffed:
+    """Which column is the text (the longest values) and which the label (few values)."""
+    names, by_name = (
+        table.names,
+        dict(zip(table.names, zip(*table.records, strict=True), strict=True)),
+    )
+    if len(names) < 2 or not table.records:
+        raise ParseError(
+            f"{len(names)} columns and {len(table.records)} rows; a text and a label are needed"
+        )
+    text = max(
+        names, key=lambda name: (bool(_TEXT_NAMES.fullmatch(name)), _mean_chars(by_name[name]))
+    )
+    others = sorted(
+        (name for name in names if name != text),
+        key=lambda name: (not _LABEL_NAMES.fullmatch(name), len(set(by_name[name]))),
+    )
+    columns = () if table.has_header else names
+    if columns and len(columns) == 2:
+        columns = tuple("text" if name == text else "label" for name in columns)
+        text, others = "text", ["label"]
+    few = max(2, min(50, len(table.records) // 5))
+    return Sniffed(
+        format=table.format, delimiter=table.delimiter, quoting=table.quoting,
+        encoding="utf-8" if table.format == "parquet" else encoding, columns=columns,
+        text=text, label=others[0],
+        attributes=tuple(n for n in others[1:] if 2 <= len(set(by_name[n])) <= few),
+    )  # fmt: skip
+
+
+def _mean_chars(values: Sequence[str]) -> float:
+    return sum(map(len, values)) / len(values)
+
+
+def _measured(path: Path, guess: Sniffed, warnings: tuple[str, ...]) -> Sniffed:
+    """The guess, proved by reading rows, with what they hold."""
+    labels: Counter[str] = Counter()
+    lengths: Counter[int] = Counter()
+    num_rows = num_null = num_chars = 0
+    for row in islice(
+        read_rows(path, guess.config(str(path)), name=path.name, split=None), MAX_ROWS_READ
+    ):
+        num_rows += 1
+        num_null += not row.text or row.label is None
+        labels.update([row.label] if row.label is not None else [])
+        lengths[num_words(row.text or "")] += 1
+        num_chars += len(row.text or "") + len(row.label or "") + 2
+    is_estimate = num_rows == MAX_ROWS_READ
+    notes = [*warnings, *_label_warnings(labels, num_rows)]
+    if num_null:
+        notes.append(f"{num_null} of {num_rows} rows have no text or no label")
+    estimate = max(num_rows, round(path.stat().st_size / num_chars * num_rows))
+    return guess.model_copy(
+        update={
+            "num_by_label": dict(labels.most_common()),
+            "num_rows": estimate if is_estimate else num_rows,
+            "is_estimate": is_estimate,
+            "p95_words": _percentile(lengths, 0.95),
+            "warnings": tuple(notes),
+        }
+    )
+
+
+def _label_warnings(labels: Counter[str], num_rows: int) -> Iterator[str]:
+    if len(labels) < 2:
+        yield f"only {len(labels)} label in {num_rows} rows; is that the label's column?"
+    if len(labels) > num_rows / 5:
+        yield f"{len(labels)} labels in {num_rows} rows; is that the label's column?"
+    if rare := [label for label, num in labels.items() if num < 10]:
+        yield f"{len(rare)} labels have under 10 rows, e.g. {rare[0]!r}"
+
+
+def num_words(text: str) -> int:
+    """Words, where each Chinese or Japanese character counts as one."""
+    return len(re.findall(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+", text))
+
+
+def _percentile(counts: Counter[int], share: float) -> int:
+    left = share * counts.total()
+    for value in sorted(counts):
+        left -= counts[value]
+        if left <= 0:
+            return value
+    return 0

@@ -1,0 +1,174 @@
+"""Where rows come from: sample, files, folders, globs, a real S3 server, and a hub that is not there."""
+
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+
+from data_checks.config import DataConfig
+from data_checks.problems import ParseError
+from data_checks.rows import Row
+from data_checks.sample_reviews import SampleOptions, generate
+from records.base import file_sha256
+from tasks.sources import (
+    HubPlace,
+    LocationError,
+    Source,
+    UnreachableError,
+    open_sources,
+    parse_hub_uri,
+    with_label_names,
+)
+from tasks.store import MissingBucket, S3Store
+
+COMMIT = "8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb"
+
+
+def write(path: Path, *words: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("text,label\n" + "".join(f"{word},x\n" for word in words))
+    return path
+
+
+def sources(folder: Path, **data: object) -> list[Source]:
+    return open_sources(DataConfig.model_validate(data), cache=folder / "cache")
+
+
+def read(sources: list[Source]) -> list[Row]:
+    return [row for source in sources for row in source.rows()]
+
+
+def test_sample_rows_carry_label_and_attributes(tmp_path: Path) -> None:
+    uri = "sample:reviews?num=40"
+    (source,) = sources(tmp_path, source=uri, attributes=("language", "phenomenon"))
+    first = next(generate(SampleOptions(num=40)))
+    rows = list(source.rows())
+    attributes = (("language", first["language"]), ("phenomenon", first["phenomenon"]))
+    assert rows[0] == Row(first["text"], first["label"], None, uri, 1, 0, attributes)
+    assert (source.num_rows, len(source.sha256)) == (40, 64)
+    (other,) = sources(tmp_path, source="sample:reviews?num=40&seed=8")
+    assert len(list(other.rows())) == 40
+    assert other.sha256 != source.sha256
+
+
+def test_given_splits_keep_their_names(tmp_path: Path) -> None:
+    train, test = write(tmp_path / "a.csv", "a", "b"), write(tmp_path / "b.csv", "c")
+    found = sources(tmp_path, train=str(train), test=str(test), validation="sample:reviews?num=2")
+    assert [(s.uri, s.split) for s in found] == [
+        (str(train), "train"),
+        ("sample:reviews?num=2", "validation"),
+        (str(test), "test"),
+    ]
+    assert [row.split for row in read(found)] == ["train"] * 2 + ["validation"] * 2 + ["test"]
+    assert found[0].num_rows == 2
+    assert found[0].sha256 == file_sha256(train)
+
+
+def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    write(folder / "b.csv", "2")
+    write(folder / "a" / "z.csv", "1")
+    (folder / "c.jsonl").write_text('{"text": "3", "label": "x"}\n')
+    (folder / "_SUCCESS").touch()
+    (folder / ".hidden.csv").touch()
+    assert [row.text for row in read(sources(tmp_path, source=str(folder)))] == ["1", "2", "3"]
+    (folder / "notes.docx").touch()
+    with pytest.raises(LocationError, match=r"'\.docx' is none of .*or name the files by a glob"):
+        sources(tmp_path, source=str(folder))
+    glob = sources(tmp_path, source=str(folder / "**" / "*.csv"))
+    assert [row.text for row in read(glob)] == ["1", "2"]
+
+
+def test_nothing_and_unknown_schemes_are_refused_together(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LocationError, match=r"empty: no file(.|\n)*none\*: no file(.|\n)*gs://b/k: unknown scheme"):  # fmt: skip
+        sources(
+            tmp_path,
+            train=str(tmp_path / "empty"),
+            validation=str(tmp_path / "none*"),
+            test="gs://b/k",
+        )
+    path = str(write(tmp_path / "a.csv", "a"))
+    with pytest.raises(LocationError, match=r"a\.csv is given for more than one split"):
+        sources(tmp_path, train=path, test=path)
+
+
+def test_a_source_that_broke_off_has_no_digest(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text,label\na,x\n\xff,x\n")
+    (source,) = sources(tmp_path, source=str(path))
+    with pytest.raises(ParseError, match=r"a\.csv: not utf-8: line 3"):
+        list(source.rows())
+    assert source.sha256 == ""
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("place", ["data", "data/", "data/*.csv", "data/a.csv"])
+def test_objects_are_downloaded_one_at_a_time(
+    s3_store: S3Store, tmp_path: Path, place: str
+) -> None:
+    local = write(tmp_path / "a.csv", "1", "2")
+    s3_store.upload("data/a.csv", local)
+    s3_store.upload("data/sub/b.csv", write(tmp_path / "b.csv", "3"))
+    s3_store.upload("data/_SUCCESS", local)
+    s3_store.upload("database/c.csv", local)
+    config = DataConfig(source=f"{s3_store.uri}/{place}")
+    found = open_sources(config, cache=tmp_path / "cache", s3=s3_store.settings)
+    texts = []
+    for source in found:
+        for row in source.rows():
+            texts.append(row.text)
+            assert len([p for p in (tmp_path / "cache").rglob("*") if p.is_file()]) == 1
+    assert texts == (["1", "2"] if place.endswith("a.csv") else ["1", "2", "3"])
+    assert found[0].uri == f"{s3_store.uri}/data/a.csv"
+    assert found[0].sha256 == hashlib.sha256(local.read_bytes()).hexdigest()
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+@pytest.mark.service
+def test_a_missing_bucket_or_key_is_said(s3_store: S3Store, tmp_path: Path) -> None:
+    with pytest.raises(LocationError, match="nothing-here: no file is there"):
+        open_sources(
+            DataConfig(source=f"{s3_store.uri}/nothing-here"),
+            cache=tmp_path,
+            s3=s3_store.settings,
+        )
+    with pytest.raises(MissingBucket, match="NoSuchBucket"):
+        open_sources(
+            DataConfig(source="s3://no-such-bucket/a"), cache=tmp_path, s3=s3_store.settings
+        )
+
+
+def test_hub_uris_name_a_commit() -> None:
+    assert parse_hub_uri(f"hf://stanfordnlp/sst2@{COMMIT}?config=default&split=validation") == (
+        HubPlace("stanfordnlp/sst2", COMMIT, "default", "validation")
+    )
+    assert parse_hub_uri(f"hf://imdb@{COMMIT}").split == "train"
+    with pytest.raises(LocationError, match=r"'main' is not pinned.*datasets/stanfordnlp/sst2/commits"):  # fmt: skip
+        parse_hub_uri("hf://stanfordnlp/sst2@main")
+    with pytest.raises(LocationError, match=r"'splt' does not exist.*not a dataset's name.*'' is not pinned"):  # fmt: skip
+        parse_hub_uri("hf://a/b/c?splt=test")
+
+
+def test_class_numbers_of_the_hub_come_as_names() -> None:
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    data = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features)
+    rows = list(with_label_names(data.to_iterable_dataset(), "label"))
+    assert [row["label"] for row in rows] == ["pos", "neg", None]
+
+
+def test_a_hub_out_of_reach_is_said_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real request, to a port of this machine where nobody listens."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    (source,) = sources(tmp_path, source=f"hf://stanfordnlp/sst2@{COMMIT}", text="sentence")
+    start = time.monotonic()
+    with pytest.raises(UnreachableError, match=r"cannot be reached \(ConnectError\); connect, or download"):  # fmt: skip
+        list(source.rows())
+    assert time.monotonic() - start < 30
