@@ -29,7 +29,6 @@ class CostRequest(Record):
 
     scoring: ScoringRequest
     card: Scorecard
-    seed: int
 
 
 class Cost(Record):
@@ -53,9 +52,9 @@ def load_pipeline(model_path: Path) -> Any:
 
 
 def measure(request: CostRequest) -> Cost:
-    """Answer the same seeded texts again, at batch 1, and time it."""
+    """Answer seeded texts again, at batch 1, and time it."""
     texts = read_texts(Path(request.scoring.test_path), request.scoring.items)
-    chosen = random.Random(request.seed).sample(range(len(texts)), min(NUM_TEXTS, len(texts)))
+    chosen = random.Random(request.card.model_digest).sample(range(len(texts)), min(NUM_TEXTS, len(texts)))
     answer = load_pipeline(Path(request.scoring.model_path))
     for i in (chosen * NUM_WARM_UPS)[:NUM_WARM_UPS]:
         answer(texts[i])

