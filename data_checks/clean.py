@@ -68,22 +68,17 @@ def _rules(frame: pd.DataFrame, checks: ChecksConfig) -> dict[str, _Rule]:
         "copy_of_test": lambda rows: rows["text_key"].isin(test_keys),
         "conflicting_labels": _conflicts,
         "copy_of_validation": _copies_of_validation,
-        "duplicate": _repeats,
+        "duplicate": lambda rows: rows.duplicated("text_key"),
     }
 
 
 def _conflicts(rows: pd.DataFrame) -> "pd.Series[bool]":
-    learnable = rows[rows["split"] != "test"]
-    return learnable.groupby("text_key")["label"].transform("nunique") > 1
+    return rows.groupby("text_key")["label"].transform("nunique") > 1
 
 
 def _copies_of_validation(rows: pd.DataFrame) -> "pd.Series[bool]":
     keys = rows.loc[rows["split"] == "validation", "text_key"]
     return (rows["split"] == "train") & rows["text_key"].isin(keys)
-
-
-def _repeats(rows: pd.DataFrame) -> "pd.Series[bool]":
-    return rows[rows["split"] != "test"].duplicated("text_key")
 
 
 def _divided(frame: pd.DataFrame, reason: "pd.Series[str]", checks: ChecksConfig) -> Cleaned:

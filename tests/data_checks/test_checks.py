@@ -94,8 +94,8 @@ def test_attributes_travel_with_the_kept_rows(tmp_path: Path) -> None:
 def test_each_dropped_row_has_its_one_reason(tmp_path: Path) -> None:
     bad = snapshot(
         [None, " \n　", "no label", "no label either", "ab", "x" * 51, "Twice  Said", "twice said",
-         "both ways", "BOTH ways", "both ways"],
-        ["neg", "pos", None, " ", "neg", "pos", "neg", "neg", "neg", "pos", "pos"],
+         "both ways", "BOTH ways", "both ways", "abc", " " + "y" * 50 + "\n"],
+        ["neg", "pos", None, " ", "neg", "pos", "neg", "neg", "neg", "pos", "pos", "neg", "pos"],
     )  # fmt: skip
     checks = CHECKS.model_copy(update={"min_chars": 3, "max_chars": 50, "max_null_share": 0.5})
     outcome = check(pd.concat([bad, good()]), tmp_path, checks=checks)

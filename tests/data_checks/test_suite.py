@@ -138,7 +138,9 @@ def test_label_outside_the_set_blocks_with_its_rows() -> None:
 
 def test_unmapped_label_is_outside_the_renamed_set() -> None:
     data = SOURCE.model_copy(update={"rename_labels": {"0": "neg", "1": "good"}})
-    assert failures(run(rows(), data=data)) == {"label_set"}
+    checked = run(rows(), data=data)
+    assert failures(checked) == {"label_set"}
+    assert result(checked, "label_set").observed == "10 of 20 rows: pos"
 
 
 def test_label_that_never_occurs_is_missed() -> None:
