@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from models.device import attention_kind
+from models.device import attention_kind, hide_loading_bars
 from models.encode import encode, load_tokenizer, pad
 from models.errors import UnknownBase
 
@@ -32,6 +32,7 @@ class Classifier:
         """Load a folder that `train` wrote; raises UnknownBase where it cannot be loaded."""
         from transformers import AutoModelForSequenceClassification
 
+        hide_loading_bars()
         try:
             model = AutoModelForSequenceClassification.from_pretrained(
                 path,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from models.device import hide_loading_bars
 from models.encode import load_tokenizer
 from models.scoring import ScoringRequest, read_texts
 from records.base import Record
@@ -42,6 +43,7 @@ def load_pipeline(model_path: Path) -> Any:
     """The pipeline that a consumer builds; it cuts texts where training and scoring cut them."""
     from transformers import pipeline
 
+    hide_loading_bars()
     return pipeline(
         "text-classification",
         model=str(model_path),

@@ -21,7 +21,13 @@ from transformers import (
 
 from models.base import LINEAGE_FILE, Base, check_length
 from models.config import TrainConfig
-from models.device import attention_kind, device_class, optimiser_name, training_dtype
+from models.device import (
+    attention_kind,
+    device_class,
+    hide_loading_bars,
+    optimiser_name,
+    training_dtype,
+)
 from models.encode import LengthGroupedSampler, encode, load_tokenizer, pad
 from models.errors import UnknownBase
 from models.watch import Progress, Watch
@@ -85,6 +91,7 @@ def train(
         TrainingDiverged: a loss is NaN or infinite.
     """
     check_length(config.max_length, base.path, base.uri)
+    hide_loading_bars()
     set_seed(config.seed)
     started = time.monotonic()
     tokenizer = load_tokenizer(base.path, config.max_length)

@@ -1,0 +1,67 @@
+"""A small world that runs in seconds: a BERT built from a config, and data that it can learn."""
+
+import csv
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+GOOD = ("good", "great", "fine", "lovely")
+BAD = ("bad", "poor", "awful", "broken")
+THINGS = tuple(f"thing{i}" for i in range(2000))
+
+
+def write_base(folder: Path, *, seed: int = 0, max_positions: int = 64) -> Path:
+    """A two-layer BERT of width 32 with a word tokenizer, saved as safetensors."""
+    torch.manual_seed(seed)
+    tokenizer = _tokenizer()
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=max_positions,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_csv(path: Path, *, num_rows: int, first: int = 0, noise: int = 0) -> Path:
+    """`text,label` rows, all different and easy to learn; every `noise`-th label is wrong."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("text", "label"))
+        for i in range(first, first + num_rows):
+            is_good = i % 2 == 0
+            words = GOOD if is_good else BAD
+            text = f"the {THINGS[i % 2000]} number {i} is {words[i // 2 % 4]}"
+            if noise and i % noise == 0:
+                is_good = not is_good
+            writer.writerow((text, "positive" if is_good else "negative"))
+    return path
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=special)
+    texts = [" ".join((*GOOD, *BAD, "the number is 0 1 2 3 4 5 6 7 8 9 not very thing"))] * 4
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
