@@ -100,7 +100,7 @@ def _rows(
         texts = _texts(values, columns, where, problems) if values else None
         if texts is None:
             continue
-        label = texts[1] or None
+        label = texts[1]
         yield Row(
             text=texts[0],
             label=config.rename_labels.get(label, label) if label else None,

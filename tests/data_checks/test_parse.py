@@ -43,6 +43,8 @@ def test_csv_keeps_quoted_newlines_and_counts_lines(tmp_path: Path) -> None:
 def test_tsv_takes_a_quote_as_a_character(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", 'text\tlabel\n"open\tx\nit\'s "so"\ty\n')
     assert cells(path) == [('"open', "x"), ('it\'s "so"', "y")]
+    carriage = write(tmp_path, "c.tsv", "text\tlabel\r\na\rb\tx\r\n")
+    assert cells(carriage) == [("a\rb", "x")]
     quoted = write(tmp_path, "b.tsv", 'text\tlabel\n"a\tb"\tx\n')
     assert cells(quoted, quoting="standard") == [("a\tb", "x")]
 

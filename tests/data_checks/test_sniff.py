@@ -86,6 +86,20 @@ def test_numbers_and_truth_values_stay_strings_in_the_recipe(tmp_path: Path) -> 
     DataConfig.model_validate(recipe["data"])
 
 
+def test_a_first_row_whose_label_comes_again_is_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("Lovely\tpos\n" + "It broke at once\tneg\nIt still works\tpos\n" * 20)
+    sniffed = sniff(path)
+    assert (sniffed.columns, sniffed.num_rows) == (("text", "label"), 41)
+
+
+def test_a_column_with_a_labels_name_wins_over_fewer_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"{'en' if i % 2 else 'zh'},a text of words {i},{'abc'[i % 3]}" for i in range(60)]
+    path.write_text("\n".join(["lang,text,category", *rows]))
+    assert (sniff(path).label, sniff(path).attributes) == ("category", ("lang",))
+
+
 def test_doubts_are_written_as_warnings(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("text\tlabel\n" + "".join(f"a café {i}\tonly\n" for i in range(30)), "cp1252")
