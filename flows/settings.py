@@ -57,6 +57,14 @@ def prepare_environment(place: Place, *, console_level: str = "ERROR") -> None:
         os.environ.setdefault("PREFECT_HOME", str(Path(place.home) / "prefect"))
 
 
+def use_home(home: Path) -> None:
+    """Keep everything of this process, and only its own, in `home`: for the demo."""
+    for name in ("REFIT_STORE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
+        os.environ.pop(name, None)
+    os.environ["REFIT_HOME"] = str(home)
+    os.environ["PREFECT_HOME"] = str(home.resolve() / "prefect")
+
+
 def actor() -> str:
     """Who acts, for the ledger."""
     if name := os.environ.get("REFIT_ACTOR"):
