@@ -8,7 +8,7 @@ export DO_NOT_TRACK = 1
 demo: install  ## The whole story in five minutes: promote, unchanged, refuse, promote, roll back.
 	$(BIN)/python -m deployments.demo
 
-test: install services  ## Everything that must hold.
+test: install services check  ## Everything that must hold.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install  ## Style, types and the arrows between rooms.

@@ -68,6 +68,7 @@ def run(recipe: Recipe, place: Place, *, actor: str, reason: str) -> RunResult:
     if not data.report.passed:
         return refuse_data(data, name)
     say_counts(data)
+    say_power(recipe, data)
     key = train_key(data, base, recipe.train)
     if done := same_champion(place, name, key):
         return done
@@ -226,6 +227,17 @@ def say_counts(data: DataRef) -> None:
     )  # fmt: skip
     for warning in data.report.warnings:
         log.warning("%s", warning)
+
+
+def say_power(recipe: Recipe, data: DataRef) -> None:
+    """Log, before any training, what the test split can show."""
+    rows = power_table(recipe.gate, max(1, data.split("test").num_groups))
+    for row in rows[1:2]:
+        log.info(
+            "an equally good model passes with a chance of %.0f%% where %.0f%% of answers change; "
+            "80%% takes %s test items, or margin %.3f",
+            100 * row.chance, 100 * row.discordance, f"{row.items_for_80:,}", row.margin_for_80,
+        )  # fmt: skip
 
 
 def describe(
