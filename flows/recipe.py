@@ -1,7 +1,7 @@
 """The recipe: the one validated configuration of a model's life, from one YAML file."""
 
 import difflib
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -65,12 +65,16 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise RecipeError(str(path), [f"cannot be read: {exc}"]) from exc
+    except FileNotFoundError as exc:
+        raise RecipeError(str(path), [f"is not there{_close_file(path)}"]) from exc
+    except OSError as exc:
+        raise RecipeError(str(path), [f"cannot be read: {exc.strerror}"]) from exc
+    except UnicodeDecodeError as exc:
+        raise RecipeError(str(path), [f"is not UTF-8 text: {exc}"]) from exc
     try:
         values = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, see below
     except yaml.YAMLError as exc:
-        raise RecipeError(str(path), [f"is not valid YAML: {' '.join(str(exc).split())}"]) from exc
+        raise RecipeError(str(path), [_yaml_problem(exc)]) from exc
     if not isinstance(values, dict):
         raise RecipeError(str(path), ["is empty or not a mapping of settings; see `refit init`"])
     return parse_recipe(values, overrides, origin=str(path))
@@ -80,7 +84,7 @@ def parse_recipe(
     values: Mapping[str, Any], overrides: Sequence[str] = (), *, origin: str = "the recipe"
 ) -> Recipe:
     """Validate plain values as a recipe; raises RecipeError with every problem."""
-    merged: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    merged: dict[str, Any] = _plain(values)
     problems = [problem for item in overrides for problem in _override(merged, item)]
     try:
         recipe = Recipe.model_validate(merged)
@@ -102,16 +106,52 @@ def recipe_schema() -> dict[str, Any]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is given twice, which plain YAML silently drops."""
+    """Refuses a key that is given twice, which plain YAML silently drops, and aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):  # they can unfold to gigabytes, or into themselves
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "write the value out: no aliases", mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{', '.join(twice)} given twice", node.start_mark
-            )
+        seen = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value} is given twice", key.start_mark
+                )
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
+
+
+def _yaml_problem(exc: yaml.YAMLError) -> str:
+    """One line for a file that is not YAML: where, and what."""
+    if isinstance(exc, yaml.MarkedYAMLError) and exc.problem_mark:
+        mark = exc.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {exc.problem}"
+    return f"is not valid YAML: {' '.join(str(exc).split())}"
+
+
+def _plain(value: Any) -> Any:
+    """YAML's values as JSON has them: keys are strings, a date is what was written."""
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _key(key: object) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def _close_file(path: Path) -> str:
+    names = [found.name for found in path.parent.glob("*.y*ml")]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    if close:
+        return f"; did you mean {str(path.with_name(close[0]))!r}?"
+    return "; see deployments/recipes, or write one with `refit init DATA`"
 
 
 def _override(values: dict[str, Any], item: str) -> Iterator[str]:
@@ -122,13 +162,15 @@ def _override(values: dict[str, Any], item: str) -> Iterator[str]:
         return
     *parents, last = path.split(".")
     for key in parents:
-        inner = values.setdefault(key, {})
+        if values.get(key) is None:
+            values[key] = {}
+        inner = values[key]
         if not isinstance(inner, dict):
             yield f"--set {item!r}: {key!r} holds a value, not settings"
             return
         values = inner
     try:
-        values[last] = yaml.safe_load(text)
+        values[last] = _plain(yaml.safe_load(text))
     except yaml.YAMLError:
         yield f"--set {item!r}: {text!r} is not a YAML value"
 
@@ -140,10 +182,19 @@ def _explain(error: Any) -> str:
         return f"{place}: unknown key{_did_you_mean(error['loc'])}"
     if error["type"] == "missing":
         return f"{place}: is required"
-    message = error["msg"].removeprefix("Value error, ")
     value = error["input"]
-    shown = "" if isinstance(value, dict | list) else f" (given: {value!r})"
+    shown = "" if isinstance(value, dict | list) else f" (given: {_short(value)})"
+    if error["type"] == "model_type":
+        return f"{place}: holds settings; give them below it, or leave it out{shown}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_type" and isinstance(value, int | float):
+        message += "; put it in quotes"
     return f"{place}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 100 else f"{shown[:97]}..."
 
 
 def _did_you_mean(location: Sequence[str | int]) -> str:
@@ -174,8 +225,10 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         value = getattr(recipe.split, field)
         if value and value not in recipe.data.attributes:
             yield f"split.{field}: {value!r} is not kept; add it to data.attributes"
-    if recipe.gate.metric != "log_loss" and not 0 <= recipe.gate.minimum < 1:
+    least, is_loss = recipe.gate.minimum, recipe.gate.metric == "log_loss"
+    if is_loss and not 0 < least < math.inf:
+        yield f"gate.minimum: {least:g} is no log_loss; give the most nats per item, e.g. 0.3"
+    if not is_loss and not 0 <= least < 1:
         yield (
-            f"gate.minimum: {recipe.gate.minimum:g} is no {recipe.gate.metric}; "
-            "give a share from 0 to below 1"
+            f"gate.minimum: {least:g} is no {recipe.gate.metric}; give a share from 0 to below 1"
         )
