@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 GOOD = ("good", "great", "fine", "lovely")
@@ -25,6 +25,7 @@ def write_base(folder: Path, *, seed: int = 0, max_positions: int = 64) -> Path:
         max_position_embeddings=max_positions,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
+        initializer_range=0.2,  # at 0.02 so narrow a model learns from some seeds only
     )
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -48,12 +49,15 @@ def write_csv(path: Path, *, num_rows: int, first: int = 0, noise: int = 0) -> P
 
 def _tokenizer() -> PreTrainedTokenizerFast:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    # Written out: a WordPiece trainer breaks ties differently in every process.
+    words = [*GOOD, *BAD, "the", "number", "is", "not", "very", "thing", *"0123456789"]
+    pieces = sorted({word[0] for word in words} | {f"##{c}" for word in words for c in word[1:]})
+    vocabulary = dict.fromkeys([*special, *pieces, *words])
+    tokenizer = Tokenizer(
+        models.WordPiece({token: i for i, token in enumerate(vocabulary)}, unk_token="[UNK]")
+    )
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=special)
-    texts = [" ".join((*GOOD, *BAD, "the number is 0 1 2 3 4 5 6 7 8 9 not very thing"))] * 4
-    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
