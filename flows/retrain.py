@@ -21,7 +21,7 @@ from tasks.check import check
 from tasks.decide import decide_challenger, read_decision
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
-from tasks.ledger import ChampionChanged, anchor, champion, history, is_held
+from tasks.ledger import ChampionChanged, anchor, champion, check_claim, history, is_held
 from tasks.place import Place
 from tasks.promote import promote
 from tasks.publish import publish, publish_refused_data
@@ -57,6 +57,7 @@ def run(recipe: Recipe, place: Place, *, actor: str, reason: str) -> RunResult:
     """The steps of `retrain`, read top to bottom."""
     name, costs = recipe.registered_name, Costs()
 
+    check_claim(place.open(), name, recipe.name, recipe.task)
     with costs.step("reconcile"):
         reconcile(place, name)
     with costs.step("base"):

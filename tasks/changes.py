@@ -85,7 +85,7 @@ def adopt(place: Place, name: str, version: str, *, actor: str, reason: str) -> 
         folder = assemble(registry.download_version(name, version, Path(scratch) / "version"))
         Classifier.load(folder)
         digest = digest_of({p.name: file_sha256(p) for p in sorted(folder.iterdir())})
-        put_folder(store, f"models/{digest}", folder, {"adopted": f"{name}/{version}"})
+        put_folder(store, f"models/{digest}", folder)
     registry.tag_version(name, version, TAG_DIGEST, digest)
     draft = draft_entry(
         action="adopt",

@@ -48,6 +48,7 @@ __all__ = [
     "append",
     "barred_digests",
     "champion",
+    "check_claim",
     "check_name",
     "claim_name",
     "head",
@@ -156,9 +157,22 @@ def claim_name(store: Store, name: str, recipe_name: str, task: str) -> None:
     Raises:
         NameClaimed: another recipe, or the same one with another task, holds it.
     """
-    claim = canonical_json({"name": check_name(name), "recipe": recipe_name, "task": task})
-    key = f"names/{name}.json"
-    if store.put_if_absent(key, claim) or (found := store.read(key)) == claim:
+    if not store.put_if_absent(_claim_key(name), _claim(name, recipe_name, task)):
+        check_claim(store, name, recipe_name, task)
+
+
+def check_claim(store: Store, name: str, recipe_name: str, task: str) -> None:
+    """Raise where another recipe owns the name; only reads, so that a run asks before it trains.
+
+    Raises:
+        NameClaimed: another recipe, or the same one with another task, holds it.
+    """
+    key = _claim_key(name)
+    try:
+        found = store.read(key)
+    except MissingObject:
+        return
+    if found == _claim(name, recipe_name, task):
         return
     try:
         owner = json.loads(found)
@@ -182,6 +196,14 @@ def check_name(name: str) -> str:
 
 
 # -- reading ---------------------------------------------------------------------------------------
+
+
+def _claim_key(name: str) -> str:
+    return f"names/{check_name(name)}.json"
+
+
+def _claim(name: str, recipe_name: str, task: str) -> bytes:
+    return canonical_json({"name": name, "recipe": recipe_name, "task": task})
 
 
 def _key(name: str, sequence: int) -> str:

@@ -114,7 +114,7 @@ class Registry:
             name: registered model.
             model_path: verified folder of the model.
             model_digest: becomes a tag in the creation, never later.
-            run_id: the training run that the logged model belongs to.
+            run_id: the training run that the logged model belongs to; empty: a new run.
             example: an input example.
             description: the model card, Markdown.
             tags: searchable facts.
@@ -125,12 +125,12 @@ class Registry:
         known = self.find_version(name, model_digest)
         if known is not None:
             return str(known.version)
-        source = self._log_model(model_path, run_id, example, description)
+        source = self._log_model(name, model_path, run_id, example, description)
         self._create_model(name)
         version = self.client.create_model_version(
             name,
             source,
-            run_id=run_id,
+            run_id=run_id or None,
             tags={TAG_DIGEST: model_digest, **tags},
             description=description[:100_000],
         )
@@ -143,13 +143,17 @@ class Registry:
             if exc.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _log_model(self, model_path: Path, run_id: str, example: str, card: str) -> str:
+    def _log_model(
+        self, name: str, model_path: Path, run_id: str, example: str, card: str
+    ) -> str:
         from huggingface_hub import ModelCard
 
         pipeline = load_pipeline(model_path)
         text = ColSpec("string")
         answer = Schema([ColSpec("string", "label"), ColSpec("double", "score")])
-        with mlflow.start_run(run_id=run_id):
+        # Without a run of its own, MLflow would write into ./mlruns, wherever this process stands.
+        experiment_id = None if run_id else self._experiment_id(name)
+        with mlflow.start_run(run_id=run_id or None, experiment_id=experiment_id):
             info = mlflow.transformers.log_model(
                 transformers_model=pipeline,
                 task="text-classification",

@@ -85,7 +85,8 @@ def train_challenger(
             trained = _train(place, data, found, config, out, Path(scratch) / "work")
             run.log_points(trained.curve)
             result = _describe(trained, key, out, found, config, run.run_id)
-        put_folder(store, result.model_key, out, {"train_key": key})
+        # Nothing of this key in it: another key may make the same bytes, and they are one payload.
+        put_folder(store, result.model_key, out)
     store.write(result_key, result.to_json())
     return result
 

@@ -1,0 +1,100 @@
+"""The flow end to end on a real Prefect server and a real registry."""
+
+import time
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+
+from deployments.exits import Exit
+from tests.world import NAME, NUM_TEST, RIVAL, World
+
+pytest_plugins = ["tests.worlds"]
+pytestmark = pytest.mark.slow
+
+
+def flow_runs(model: str) -> list[FlowRun]:
+    """Runs of the flow about that model, oldest first, as the server tells them."""
+    wanted = FlowRunFilter(name=FlowRunFilterName(any_=[f"retrain {model}"]))
+    with get_client(sync_client=True) as client:
+        return client.read_flow_runs(
+            flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_ASC
+        )
+
+
+def test_promotes_a_challenger_over_an_adopted_champion(promoted_world: World) -> None:
+    adopted, promoted = promoted_world.entries
+    assert (adopted.action, adopted.version, adopted.is_anchor) == ("adopt", "1", True)
+    assert (promoted.action, promoted.version) == ("promote", "2")
+    assert promoted.replaces == adopted.model_digest
+    assert not promoted.is_anchor, "as good as its predecessor is not superior"
+    assert promoted_world.alias == "2"
+    assert promoted_world.registry.mirrored_head(NAME) == (2, promoted.digest)
+
+
+def test_promoted_version_carries_its_card_and_its_digests(promoted_world: World) -> None:
+    first, second = promoted_world.registry.versions(NAME)
+    entry = promoted_world.entries[-1]
+    record = promoted_world.decision(entry.decision_digest).record
+    assert first.tags["refit.model_digest"] == promoted_world.entries[0].model_digest
+    assert second.tags["refit.model_digest"] == entry.model_digest
+    assert second.tags["refit.train_key"] == entry.train_key
+    assert second.tags["refit.decision"] == entry.decision_digest
+    assert second.tags["refit.snapshot"] == record.data_digest
+    assert second.tags["refit.accuracy"] == f"{record.challenger.metrics['accuracy']:.4f}"
+    assert NAME in second.description
+    assert entry.decision_digest[:12] in second.description
+
+
+def test_all_models_are_scored_on_the_same_items(promoted_world: World) -> None:
+    record = promoted_world.decision(promoted_world.entries[-1].decision_digest).record
+    assert record.champion is not None
+    assert record.anchor is not None
+    assert len(record.items.item_ids) == NUM_TEST
+    for card in (record.challenger, record.champion, record.anchor):
+        assert card.item_ids == record.items.item_ids
+    assert record.champion.model_digest != record.challenger.model_digest
+
+
+def test_flow_run_is_completed_and_named_after_its_outcome(promoted: World) -> None:
+    assert promoted.run(promoted.recipe(RIVAL, "gate.minimum=0.9999")).outcome == "refused"
+    assert promoted.run(promoted.recipe()).outcome == "unchanged"
+    states = [run.state for run in flow_runs(NAME) if run.state]
+    assert states[0].name == "Promoted"
+    assert [state.name for state in states[-2:]] == ["Refused", "Unchanged"]
+    assert {state.type for state in states} == {StateType.COMPLETED}
+    assert "Nothing new" in str(states[-1].message)
+
+
+def test_same_recipe_again_is_unchanged_in_seconds_and_leaves_no_trace(promoted: World) -> None:
+    throne, keys = promoted.throne(), sorted(promoted.store.list())
+    num_runs = len(promoted.runs())
+    started = time.monotonic()
+    result = promoted.run(promoted.recipe())
+    assert time.monotonic() - started < 20
+    assert result.outcome == "unchanged"
+    assert Exit.of_outcome(result.outcome) == 0
+    assert result.version == "2"
+    assert promoted.throne() == throne
+    assert sorted(promoted.store.list()) == keys
+    assert len(promoted.runs()) == num_runs
+
+
+def test_the_champions_own_digest_is_unchanged_and_never_judged(promoted: World) -> None:
+    """Another train key that makes the same bytes: a patience that is never needed."""
+    throne, decided = promoted.throne(), promoted.index
+    result = promoted.run(promoted.recipe("train.early_stopping=100"))
+    assert result.outcome == "unchanged"
+    assert "byte for byte" in result.summary
+    assert promoted.throne() == throne
+    assert promoted.index == decided
+
+
+def test_a_rival_as_good_as_the_champion_is_promoted_after_it(promoted: World) -> None:
+    result = promoted.run(promoted.recipe(RIVAL))
+    assert (result.outcome, result.version) == ("promoted", "3")
+    assert promoted.alias == "3"
+    assert [entry.action for entry in promoted.entries] == ["adopt", "promote", "promote"]
+    assert promoted.path(f"reports/{NAME}/{result.decision_digest}/report.html").is_file()

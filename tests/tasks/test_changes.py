@@ -1,0 +1,98 @@
+"""What people do to a ledger by hand, and what it does to the alias."""
+
+import pytest
+
+from models.predict import Classifier
+from tasks.changes import adopt, rebase, release, retire, roll_back
+from tasks.ledger import LedgerError, NoRollback, anchor, barred_digests, champion, is_held
+from tasks.reconcile import LedgerBehindMirror
+from tasks.registry import TAG_DIGEST, RegistryError
+from tests.world import EXAMPLES, NAME, World
+
+pytest_plugins = ["tests.worlds"]
+pytestmark = pytest.mark.slow
+
+
+def test_adopt_stores_the_model_and_begins_the_ledger(adopted: World) -> None:
+    (entry,) = adopted.entries
+    assert (entry.action, entry.version, entry.actor) == ("adopt", "1", "ann")
+    assert champion(adopted.entries) == anchor(adopted.entries) == entry
+    assert adopted.alias == "1"
+    assert adopted.registry.versions(NAME)[0].tags[TAG_DIGEST] == entry.model_digest
+    classifier = Classifier.load(adopted.path(entry.model_uri))
+    probabilities_NC, _ = classifier.probabilities(EXAMPLES)
+    best = probabilities_NC.argmax(axis=1)
+    assert [classifier.labels[i] for i in best] == ["positive", "negative"]
+
+
+def test_adopt_refuses_a_name_with_a_ledger(adopted: World) -> None:
+    before = adopted.throne()
+    with pytest.raises(LedgerError, match="has a ledger already"):
+        adopt(adopted.place, NAME, "1", actor="ann", reason="")
+    assert adopted.throne() == before
+
+
+def test_adopt_refuses_a_version_that_is_not_there(adopted: World) -> None:
+    keys = sorted(adopted.store.list())
+    with pytest.raises(RegistryError, match="models:/other/1 cannot be fetched"):
+        adopt(adopted.place, "other", "1", actor="ann", reason="")
+    assert sorted(adopted.store.list()) == keys
+
+
+def test_roll_back_brings_the_earlier_champion_back_bars_and_holds(promoted: World) -> None:
+    taken_down = promoted.entries[-1].model_digest
+    entry = roll_back(promoted.place, NAME, to_version=None, actor="ann", reason="complaints")
+    assert (entry.sequence, entry.action, entry.version) == (3, "rollback", "1")
+    assert entry.replaces == taken_down
+    assert promoted.alias == "1"
+    assert barred_digests(promoted.entries) == {taken_down}
+    assert is_held(promoted.entries) == "rollback (entry 3) by ann: complaints"
+    assert promoted.registry.mirrored_head(NAME) == (3, entry.digest)
+
+
+def test_roll_back_refuses_where_there_is_nothing_before(adopted: World) -> None:
+    before = adopted.throne()
+    with pytest.raises(NoRollback, match="no earlier champion"):
+        roll_back(adopted.place, NAME, to_version=None, actor="ann", reason="")
+    assert adopted.throne() == before
+
+
+def test_release_lifts_the_hold_and_not_the_bar(promoted: World) -> None:
+    roll_back(promoted.place, NAME, to_version=None, actor="ann", reason="")
+    release(promoted.place, NAME, actor="ann", reason="mended")
+    assert is_held(promoted.entries) == ""
+    assert len(barred_digests(promoted.entries)) == 1
+    assert promoted.alias == "1"
+    with pytest.raises(LedgerError, match="is not held"):
+        release(promoted.place, NAME, actor="ann", reason="")
+
+
+def test_rebase_makes_the_champion_the_anchor(promoted: World) -> None:
+    assert anchor(promoted.entries) == promoted.entries[0]
+    entry = rebase(promoted.place, NAME, actor="ann", reason="new labels")
+    assert anchor(promoted.entries) == entry
+    assert entry.model_digest == promoted.entries[1].model_digest
+    assert promoted.alias == "2"
+
+
+def test_retire_removes_the_alias_and_keeps_the_history(promoted: World) -> None:
+    retire(promoted.place, NAME, actor="ann", reason="discontinued")
+    assert promoted.alias == ""
+    assert champion(promoted.entries) is None
+    assert len(promoted.entries) == 3
+    with pytest.raises(LedgerError, match="nothing to retire"):
+        retire(promoted.place, NAME, actor="ann", reason="")
+
+
+@pytest.mark.parametrize("change", [release, rebase, retire])
+def test_changes_refuse_a_name_without_a_ledger(adopted: World, change: object) -> None:
+    with pytest.raises(LedgerError, match="'other' has no ledger"):
+        change(adopted.place, "other", actor="ann", reason="")  # type: ignore[operator]
+
+
+def test_changes_refuse_a_ledger_behind_its_mirror(promoted: World) -> None:
+    promoted.store.delete(f"ledger/{NAME}/000000000002.json")
+    with pytest.raises(LedgerBehindMirror, match="has seen entry 2"):
+        retire(promoted.place, NAME, actor="ann", reason="")
+    assert promoted.alias == "2"
+    assert len(promoted.entries) == 1

@@ -1,0 +1,72 @@
+"""Check and split: done once per data key, and nothing is split where a check failed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from data_checks.config import ChecksConfig, DataConfig, SplitConfig
+from records.data import SPLITS, DataRef
+from tasks.check import check, data_key, read_examples, read_split
+from tasks.ingest import ingest, snapshot_key
+from tasks.place import Place
+from tests.tiny import write_csv
+
+CHECKS, SPLIT = ChecksConfig(), SplitConfig()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(
+        home=str(tmp_path), store_uri=str(tmp_path / "store"), tracking_uri="sqlite:///unused"
+    )
+
+
+def checked(place: Place, path: Path, checks: ChecksConfig = CHECKS) -> DataRef:
+    data = DataConfig(source=str(path))
+    return check.fn(place, ingest.fn(place, data), data, checks, SPLIT)
+
+
+def test_check_splits_every_kept_row_once(place: Place, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "rows.csv", num_rows=300)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("same text,positive\nsame text,negative\n")
+    ref = checked(place, path)
+    assert ref.report.passed
+    assert (ref.report.num_in, ref.report.num_kept) == (302, 300)
+    assert sum(ref.report.dropped.values()) == 2
+    assert sum(ref.split(name).num_rows for name in SPLITS) == 300
+    groups = [set(read_split(place.open(), ref.split(s), place.cache)["group"]) for s in SPLITS]
+    assert sum(map(len, groups)) == len(set().union(*groups)) == 300
+    assert ref.labels == ("negative", "positive")
+
+
+def test_check_is_done_once_per_data_key(place: Place, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "rows.csv", num_rows=300)
+    first = checked(place, path)
+    # Without the snapshot a second check could not run.
+    ref = first.snapshot
+    shutil.rmtree(Path(place.store_uri) / snapshot_key(ref))
+    again = check.fn(place, ref, DataConfig(source=str(path)), CHECKS, SPLIT)
+    assert again == first
+
+
+def test_data_key_moves_with_what_decides_about_rows_only(place: Place, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "rows.csv", num_rows=10)
+    data = DataConfig(source=str(path))
+    ref = ingest.fn(place, data)
+    key = data_key(ref, data, CHECKS, SPLIT)
+    assert data_key(ref, DataConfig(source="moved.csv"), CHECKS, SPLIT) == key
+    assert data_key(ref, data, ChecksConfig(max_chars=99), SPLIT) != key
+    assert data_key(ref, data, CHECKS, SplitConfig(salt="2")) != key
+
+
+def test_check_refuses_too_few_rows_and_keeps_examples(place: Place, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "rows.csv", num_rows=300)
+    ref = checked(place, path, ChecksConfig(labels=("positive",), min_rows=500))
+    failed = {result.name for result in ref.report.results if result.blocking and not result.passed}
+    assert not ref.report.passed
+    assert len(failed) >= 2, failed
+    examples = read_examples(place.open(), ref, place.cache)
+    assert 0 < len(examples) <= 10 * len(failed)
+    assert list(place.open().list(f"data/{ref.data_key}/data_docs"))

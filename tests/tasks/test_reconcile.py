@@ -1,0 +1,125 @@
+"""Whatever happens to the registry, the alias ends where the ledger says; or nothing is touched."""
+
+import pytest
+
+from tasks.ledger import LedgerCorrupt
+from tasks.reconcile import AliasWithoutLedger, LedgerBehindMirror, reconcile
+from tasks.registry import TAG_DIGEST, TAG_HEAD
+from tests.world import NAME, World, flip_byte
+
+pytest_plugins = ["tests.worlds"]
+pytestmark = pytest.mark.slow
+
+
+def key(sequence: int) -> str:
+    return f"ledger/{NAME}/{sequence:012d}.json"
+
+
+def test_reconcile_changes_nothing_where_all_agree(promoted: World) -> None:
+    before = promoted.throne()
+    assert reconcile.fn(promoted.place, NAME) == "2"
+    assert promoted.throne() == before
+
+
+def test_reconcile_brings_back_an_alias_that_was_moved_by_hand(promoted: World) -> None:
+    before = promoted.throne()
+    promoted.registry.set_alias(NAME, "1")
+    assert reconcile.fn(promoted.place, NAME) == "2"
+    assert promoted.throne() == before
+
+
+def test_reconcile_brings_back_an_alias_that_was_removed(promoted: World) -> None:
+    promoted.registry.set_alias(NAME, "")
+    assert reconcile.fn(promoted.place, NAME) == "2"
+    assert promoted.alias == "2"
+
+
+def test_reconcile_does_not_trust_a_version_with_another_digest(promoted: World) -> None:
+    """The tag was changed: the champion is registered again from the store, under a new number."""
+    live = promoted.entries[-1]
+    promoted.registry.tag_version(NAME, "2", TAG_DIGEST, "0" * 64)
+    assert reconcile.fn(promoted.place, NAME) == "3"
+    assert promoted.alias == "3"
+    found = promoted.registry.find_version(NAME, live.model_digest)
+    assert found is not None
+    assert str(found.version) == "3"
+    assert reconcile.fn(promoted.place, NAME) == "3"
+    assert len(promoted.registry.versions(NAME)) == 3
+
+
+def test_reconcile_finds_the_champion_under_another_number(promoted: World) -> None:
+    live, registry = promoted.entries[-1], promoted.registry
+    source = registry.versions(NAME)[1].source
+    registry.client.delete_model_version(NAME, "2")
+    registry.client.create_model_version(NAME, source, tags={TAG_DIGEST: live.model_digest})
+    assert reconcile.fn(promoted.place, NAME) == "3"
+    assert promoted.alias == "3"
+
+
+def test_reconcile_registers_a_deleted_champion_again_from_the_store(promoted: World) -> None:
+    from models.predict import Classifier
+    from tasks.changes import assemble
+
+    live = promoted.entries[-1]
+    promoted.registry.client.delete_model_version(NAME, "2")
+    assert reconcile.fn(promoted.place, NAME) == promoted.alias
+    version = promoted.registry.client.get_model_version_by_alias(NAME, "champion")
+    assert version.tags[TAG_DIGEST] == live.model_digest
+    assert version.tags["refit.decision"] == live.decision_digest
+    fetched = promoted.registry.download_version(NAME, str(version.version), promoted.home / "got")
+    classifier = Classifier.load(assemble(fetched))
+    probabilities, _ = classifier.probabilities(["the thing1 number 1 is good"])
+    assert classifier.labels[int(probabilities[0].argmax())] == "positive"
+
+
+def test_reconcile_writes_no_run_outside_the_models_own_experiment(promoted: World) -> None:
+    promoted.registry.client.delete_model_version(NAME, "2")
+    reconcile.fn(promoted.place, NAME)
+    assert promoted.registry.client.search_runs(["0"]) == []
+
+
+def test_reconcile_mirrors_the_head_again(promoted: World) -> None:
+    promoted.registry.client.delete_registered_model_tag(NAME, TAG_HEAD)
+    reconcile.fn(promoted.place, NAME)
+    assert promoted.registry.mirrored_head(NAME) == (2, promoted.entries[-1].digest)
+
+
+def test_reconcile_refuses_a_ledger_whose_tail_was_cut(promoted: World) -> None:
+    promoted.store.delete(key(2))
+    with pytest.raises(LedgerBehindMirror, match="has seen entry 2"):
+        reconcile.fn(promoted.place, NAME)
+    assert promoted.alias == "2"
+    assert promoted.registry.mirrored_head(NAME)[0] == 2
+
+
+def test_reconcile_refuses_a_ledger_that_was_written_anew(promoted: World) -> None:
+    """As long as before, an unbroken chain, and yet another history."""
+    from tasks.ledger import append
+    from tasks.promote import draft_entry
+
+    promoted.store.delete(key(2))
+    forged = draft_entry(action="hold", actor="eve", reason="")
+    append(promoted.store, NAME, forged, decided_against=promoted.entries[-1])
+    with pytest.raises(LedgerBehindMirror, match="restore"):
+        reconcile.fn(promoted.place, NAME)
+    assert promoted.alias == "2"
+
+
+def test_reconcile_refuses_a_ledger_with_a_changed_byte(promoted: World) -> None:
+    flip_byte(promoted.path(key(1)))
+    with pytest.raises(LedgerCorrupt, match="does not hold"):
+        reconcile.fn(promoted.place, NAME)
+    assert promoted.alias == "2"
+
+
+def test_reconcile_refuses_an_alias_that_no_ledger_explains(adopted: World) -> None:
+    adopted.store.delete(key(1))
+    adopted.registry.client.delete_registered_model_tag(NAME, TAG_HEAD)
+    with pytest.raises(AliasWithoutLedger, match=f"refit adopt {NAME} 1"):
+        reconcile.fn(adopted.place, NAME)
+    assert adopted.alias == "1"
+
+
+def test_reconcile_leaves_a_name_without_ledger_and_alias_alone(adopted: World) -> None:
+    assert reconcile.fn(adopted.place, "another") == ""
+    assert adopted.registry.versions("another") == []
