@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from deployments import screen
-from deployments.exits import Exit, explain_exception
+from deployments.exits import Exit, UsageError, explain_exception
 
 app = typer.Typer(
     name="refit",
@@ -45,7 +45,10 @@ def run(
     from flows.recipe import load_recipe
 
     loaded = load_recipe(recipe, set_ or [])
+    _check_base(loaded)
     place = _prepare()
+    is_new = not (Path(place.home) / "mlflow.db").exists()
+    screen.say("starting" + ("; the first time in a new home takes a minute" if is_new else ""))
     from flows.retrain import retrain
     from flows.settings import actor
 
@@ -91,7 +94,7 @@ def check(recipe: RecipePath, set_: Overrides = None, json: AsJson = False) -> N
 
 
 @app.command(epilog="Example: `refit schema > recipe.schema.json`")
-def schema() -> None:
+def schema(json: AsJson = True) -> None:
     """The JSON Schema of recipes, so that editors complete and check them."""
     from flows.recipe import recipe_schema
 
@@ -157,6 +160,7 @@ def rollback(
     place = _prepare()
     from tasks.changes import roll_back
 
+    _commands().check_known(place, name)
     entry = roll_back(place, name, to_version=to, actor=actor(), reason=reason)
     _commands().show_change(entry, json, f"promotions are held until `refit release {name}`")
 
@@ -202,6 +206,7 @@ def reconcile(name: Name, json: AsJson = False) -> None:
     place = _prepare()
     from tasks.reconcile import reconcile as mend
 
+    _commands().check_known(place, name)
     version = mend.fn(place, name)
     if json:
         screen.print_json({"name": name, "version": version})
@@ -236,9 +241,21 @@ def _prepare() -> Any:
     from flows.settings import load_place, prepare_environment
 
     place = load_place()
-    prepare_environment(place, console_level="CRITICAL")
+    try:
+        prepare_environment(place, console_level="CRITICAL")
+    except OSError as exc:
+        raise UsageError(f"REFIT_HOME={place.home}: {exc.strerror}; name another folder") from exc
     screen.show_log()
     return place
+
+
+def _check_base(recipe: Any) -> None:
+    """Refuse a base that cannot be had before any server is started or row is read."""
+    from models.base import check_length, resolve_base
+
+    if not recipe.base.model.startswith("models:/"):
+        base = resolve_base(recipe.base)
+        check_length(recipe.train.max_length, base.path, base.uri)
 
 
 def _commands() -> Any:
@@ -253,6 +270,7 @@ def _change(action: str, name: str, reason: str, json: bool) -> None:
     place = _prepare()
     from tasks import changes
 
+    _commands().check_known(place, name)
     change = {"release": changes.release, "rebase": changes.rebase, "retire": changes.retire}[
         action
     ]

@@ -46,11 +46,17 @@ def _versions() -> Iterator[Finding]:
         try:
             version = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(requirement.name, False, "not installed", "make install")
-            continue
-        is_fine = requirement.specifier.contains(version, prereleases=True)
-        mend = "" if is_fine else f"pip install -c constraints.txt '{line}'"
-        yield Finding(requirement.name, is_fine, version, mend)
+            version = ""
+        yield judge_version(requirement, version)
+
+
+def judge_version(requirement: Requirement, version: str) -> Finding:
+    """Whether an installed version (empty: none) is in the range that works."""
+    if not version:
+        return Finding(requirement.name, False, "not installed", "make install")
+    is_fine = requirement.specifier.contains(version, prereleases=True)
+    mend = "" if is_fine else f"pip install -c constraints.txt '{requirement}'"
+    return Finding(requirement.name, is_fine, version, mend)
 
 
 def _looks(place: Place) -> Iterator[tuple[str, Callable[[], str], str]]:

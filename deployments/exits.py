@@ -6,6 +6,10 @@ from enum import IntEnum
 ROOMS = frozenset({"records", "models", "data_checks", "report", "tasks", "flows", "deployments"})
 
 
+class UsageError(ValueError):
+    """What was asked for cannot be done with these arguments or files."""
+
+
 class Exit(IntEnum):
     """Exit codes of `refit run`; see DESIGN, "Exit codes"."""
 

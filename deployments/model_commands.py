@@ -1,16 +1,17 @@
 """Commands about a model that exists: lookup, predict, history, decisions, explain."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from deployments import screen
-from deployments.exits import Exit
+from deployments.exits import Exit, UsageError
 from models.gate import GATE_VERSION, decide
 from records.document import DecisionFile
 from records.ledger import LedgerEntry
 from tasks.decide import find_decision, read_decision, read_index
-from tasks.ledger import LedgerError, anchor, champion, history, is_held, verify
+from tasks.ledger import LedgerError, anchor, champion, check_name, history, is_held, verify
 from tasks.place import Place
 from tasks.reconcile import check_mirror
 
@@ -49,14 +50,39 @@ def find_entry(place: Place, name: str, alias: str) -> LedgerEntry:
         raise LedgerError(f"{name}@{alias}: the ledger knows @champion and @anchor")
     entry = finders[alias](entries)
     if entry is None:
-        known = ", ".join(known_names(place)) or "none yet; try `refit run`"
-        raise LedgerError(f"{name!r} has no {alias}; models with a ledger: {known}")
+        check_known(place, name)
+        raise LedgerError(
+            f"{name!r} has no {alias}; `refit history {name}` and `refit decisions {name}` say why"
+        )
     return entry
 
 
+def check_known(place: Place, name: str) -> None:
+    """Raise unless a ledger or a decision knows the model.
+
+    Raises:
+        UsageError: nobody has heard of it; says which names are close.
+        LedgerError: the registry knows of it, and the ledger should.
+    """
+    from tasks.registry import Registry
+
+    check_name(name)
+    known = known_names(place)
+    if name in known:
+        return
+    check_mirror(Registry(place), name, ())
+    close = get_close_matches(name, known, n=1)
+    others = (
+        f"there are: {', '.join(known)}" if known else "there is none yet: `refit run` a recipe"
+    )
+    hint = f"did you mean {close[0]!r}?" if close else others
+    raise UsageError(f"no model {name!r} is known in {place.store_uri}; {hint}")
+
+
 def known_names(place: Place) -> list[str]:
-    """Models that have a ledger."""
-    return sorted({key.split("/")[1] for key in place.open().list("ledger")})
+    """Models that have a ledger or a decision."""
+    store = place.open()
+    return sorted({key.split("/")[1] for top in ("ledger", "decisions") for key in store.list(top)})
 
 
 def predict(place: Place, name: str, texts: list[str], file: Path | None, as_json: bool) -> None:
@@ -68,13 +94,15 @@ def predict(place: Place, name: str, texts: list[str], file: Path | None, as_jso
     classifier = Classifier.load(model_folder(place, entry.model_uri))
     answers = []
     for batch in _batches(texts, file):
+        _check_encodable(batch)
         probabilities_NC, _ = classifier.probabilities(batch)
         for text, row in zip(batch, probabilities_NC, strict=True):
             best = int(row.argmax())
             answer = {"text": text, "label": classifier.labels[best], "score": float(row[best])}
             answers.append(answer)
             if not as_json:
-                print(f"{answer['label']}\t{answer['score']:.4f}\t{screen.visible(text)}")
+                cells = (classifier.labels[best], f"{row[best]:.4f}", text)
+                print("\t".join(screen.visible(cell, keep="") for cell in cells))
     if as_json:
         screen.print_json(answers)
 
@@ -84,6 +112,8 @@ def _batches(texts: list[str], file: Path | None) -> Iterator[list[str]]:
     if texts:
         yield texts
         return
+    if file is None and sys.stdin.isatty():
+        screen.err.print("one text a line; Ctrl-D ends")
     try:
         with file.open(encoding="utf-8") if file else sys.stdin as lines:
             batch: list[str] = []
@@ -95,7 +125,16 @@ def _batches(texts: list[str], file: Path | None) -> Iterator[list[str]]:
             if batch:
                 yield batch
     except (OSError, UnicodeDecodeError) as exc:
-        raise LedgerError(f"{file or 'stdin'} cannot be read as UTF-8 text: {exc}") from exc
+        raise UsageError(f"{file or 'stdin'} cannot be read as UTF-8 text: {exc}") from exc
+
+
+def _check_encodable(texts: Iterable[str]) -> None:
+    """Raise UsageError on bytes that Python smuggled through arguments or stdin as surrogates."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as exc:
+            raise UsageError(f"{text[:80]!r} is not UTF-8 text; convert it first") from exc
 
 
 def show_history(place: Place, name: str, is_verified: bool, as_json: bool) -> Exit:
@@ -107,6 +146,8 @@ def show_history(place: Place, name: str, is_verified: bool, as_json: bool) -> E
         if not problems:
             problems = _mirror_problems(place, name)
     entries = () if problems else history(store, name)
+    if not entries and not problems:
+        check_known(place, name)
     if as_json:
         screen.print_json(
             {"entries": [e.model_dump(mode="json") for e in entries], "problems": problems}
@@ -141,6 +182,8 @@ def _mirror_problems(place: Place, name: str) -> list[str]:
 def decisions(place: Place, name: str, as_json: bool) -> None:
     """Every decision, refusals too."""
     index = read_index(place.open(), name)
+    if not index:
+        check_known(place, name)
     if as_json:
         screen.print_json([e.model_dump(mode="json") for e in index])
         return
@@ -177,15 +220,23 @@ def _find(place: Place, what: str) -> tuple[str, str]:
     """Model and decision digest of DECISION, NAME or NAME:VERSION."""
     name, _, version = what.partition(":")
     store = place.open()
-    entries = history(store, name) if name in known_names(place) else ()
-    if not entries:
+    if name not in known_names(place):
+        if not is_digest(what):
+            check_known(place, name)
         return find_decision(store, what)
+    entries = history(store, name)
     live = champion(entries)
     wanted = version or (live.version if live else "")
     for entry in reversed(entries):
         if entry.version == wanted and entry.decision_digest:
             return name, entry.decision_digest
-    raise LedgerError(f"no decision made version {wanted or '(none)'} of {name!r} champion")
+    which = f"version {wanted} of {name!r}" if wanted else f"a version of {name!r}"
+    raise LedgerError(f"no decision made {which} champion; see `refit decisions {name}`")
+
+
+def is_digest(text: str) -> bool:
+    """Whether it can be the beginning of a decision's digest."""
+    return 4 <= len(text) <= 64 and set(text) <= set("0123456789abcdef")
 
 
 def _show_decision(file: DecisionFile, name: str, digest: str, state: str) -> None:

@@ -14,6 +14,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 COLOURS = {
+    "passed": "bold green",
     "promoted": "bold green",
     "unchanged": "bold cyan",
     "refused": "bold red",
@@ -40,16 +41,23 @@ def show_log() -> None:
         logger.addHandler(_Lines())
 
 
-def visible(text: str) -> str:
-    """Control characters as escapes, so that data cannot command a terminal; newlines stay."""
+def say(message: str) -> None:
+    """One line of progress, on stderr like the rooms' own."""
+    show_log()
+    logging.getLogger("refit").info("%s", message)
+
+
+def visible(text: str, *, keep: str = "\n\t") -> str:
+    """Control characters but those to `keep` as escapes, so that data cannot command a terminal."""
     return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
     )
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    """One JSON document on stdout; what a terminal might obey is escaped as JSON does."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def print_table(
@@ -75,6 +83,11 @@ def print_outcome(outcome: str, summary: str) -> None:
     """The verdict, first and in colour."""
     word = outcome.replace("_", " ").upper()
     out.print(Text.assemble((word, COLOURS.get(outcome, "bold")), "  ", visible(summary)))
+
+
+def print_warning(message: str) -> None:
+    """Something to look at, on stderr."""
+    err.print(Text.assemble(("warning: ", "yellow"), visible(message)))
 
 
 def print_error(message: str) -> None:

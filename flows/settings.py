@@ -23,6 +23,8 @@ QUIET = {
     "GX_ANALYTICS_ENABLED": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Its own seven retries take four minutes a call; tasks/retries.py comes on top.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "refit",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",

@@ -154,6 +154,7 @@ def _card(
         test_path=str(test_path),
         items=items,
     )
+    log.info("scoring the %s on %d test items", candidate.role, len(items.item_ids))
     answer = run_fresh("models.scoring", request, test_path.parent)
     if isinstance(answer, str):
         return failed_scorecard(candidate.role, candidate.model_digest, items, answer)
@@ -186,6 +187,7 @@ def _running_cost(
         items=items,
     )
     request = CostRequest(scoring=scoring, card=card)
+    log.info("loading the saved model afresh: parity, latency, memory")
     answer = run_fresh("models.running_cost", request, test_path.parent)
     if isinstance(answer, str):
         log.error("the saved model could not be measured: %s", answer)
@@ -220,6 +222,7 @@ def run_fresh(module: str, request: Record, scratch: Path) -> bytes | str:
 def _baseline(
     store: Store, place: Place, data: DataRef, items: TestItems, test: pd.DataFrame
 ) -> Scorecard:
+    log.info("no champion yet: training the baseline to beat")
     training = labelled_texts(read_split(store, data.split("train"), place.cache))
     validation = labelled_texts(read_split(store, data.split("validation"), place.cache))
     return score_tfidf(training, validation, items, test["text"].tolist())

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from flows.recipe import Recipe, RecipeError, load_recipe, parse_recipe, recipe_schema
+from flows.recipe import RecipeError, load_recipe, parse_recipe, recipe_schema
 
 RECIPES = sorted((Path(__file__).parents[2] / "deployments" / "recipes").glob("*.yaml"))
 SMALL = {"name": "small", "data": {"source": "a.csv"}, "gate": {"minimum": 0.5}}
@@ -242,7 +242,7 @@ def test_long_wrong_value_is_cut() -> None:
 def test_recipe_is_frozen_and_travels_as_plain_values() -> None:
     recipe = parse_recipe(SMALL)
     with pytest.raises(ValidationError, match="frozen"):
-        recipe.name = "other"
+        recipe.name = "other"  # type: ignore[misc]
     assert parse_recipe(recipe.model_dump(mode="json")) == recipe
     assert recipe.registered_name == "small"
     assert parse_recipe(SMALL, ["model=other"]).registered_name == "other"
