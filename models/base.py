@@ -36,6 +36,7 @@ LOADED_FILES = (
 )
 HUB_PATTERNS = [*LOADED_FILES, "model-*.safetensors"]
 LINEAGE_FILE = "lineage.json"
+HUB_TIMEOUT_S = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,6 @@ def _packaged(name: str) -> Path:
 
 def _from_hub(config: BaseConfig) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
     if config.revision is None or not re.fullmatch(r"[0-9a-f]{40}", config.revision):
         raise UnknownBase(
@@ -154,12 +154,15 @@ def _from_hub(config: BaseConfig) -> Path:
             f"{config.revision!r} pins nothing; give the commit, 40 hex digits "
             "(or package:all-minilm-l6-v2, or a local folder)"
         )
+    is_reachable = _can_reach_hub(config)
     try:
         path = snapshot_download(
-            config.model, revision=config.revision, allow_patterns=HUB_PATTERNS, etag_timeout=5
+            config.model,
+            revision=config.revision,
+            allow_patterns=HUB_PATTERNS,
+            etag_timeout=HUB_TIMEOUT_S,
+            local_files_only=not is_reachable,
         )
-    except (RepositoryNotFoundError, HFValidationError) as exc:
-        raise UnknownBase(f"the hub has no model {config.model!r} at {config.revision}") from exc
     except Exception as exc:  # the client raises several unrelated types when offline
         raise UnknownBase(
             f"the hub cannot be reached for {config.model!r} and the model is not in its cache "
@@ -167,3 +170,25 @@ def _from_hub(config: BaseConfig) -> Path:
             "package:all-minilm-l6-v2"
         ) from exc
     return Path(path)
+
+
+def _can_reach_hub(config: BaseConfig) -> bool:
+    """Ask once, with a time limit: the download has none, and a silent hub would hold it for ever.
+
+    Raises:
+        UnknownBase: the hub answers that there is no such model or revision.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        HfApi().model_info(config.model, revision=config.revision, timeout=HUB_TIMEOUT_S)
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as exc:
+        raise UnknownBase(f"the hub has no model {config.model!r} at {config.revision}") from exc
+    except Exception:  # the client raises several unrelated types when offline
+        return False
+    return True

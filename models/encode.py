@@ -10,6 +10,11 @@ from typing import Any
 
 import torch
 
+from models.errors import UnknownBase
+
+VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
+"""Without any of them transformers makes a tokenizer that knows no word, and says nothing."""
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -20,21 +25,29 @@ class Encoded:
 
 
 def load_tokenizer(path: Path, max_length: int | None = None) -> Any:
-    """The model's own tokenizer; `max_length` becomes part of what is saved with the model."""
+    """The model's own tokenizer; `max_length` becomes part of what is saved with the model.
+
+    Raises:
+        UnknownBase: the folder holds none that can be loaded.
+    """
     from transformers import AutoTokenizer
 
     options = {} if max_length is None else {"model_max_length": max_length}
-    return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
+    if not any((path / name).is_file() for name in VOCABULARY_FILES):
+        raise UnknownBase(f"{path.name!r} has no tokenizer: none of {', '.join(VOCABULARY_FILES)}")
+    try:
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError) as exc:
+        raise UnknownBase(f"the tokenizer in {path.name!r} cannot be loaded: {exc}") from exc
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> Encoded:
     """Token ids with special tokens, cut at the tokenizer's `model_max_length`.
 
-    A text of megabytes costs no more than its first characters: no token of these vocabularies
-    spans more than 100 characters of running text, so what lies beyond cannot reach the model.
+    A text of megabytes costs no more than its head: what lies beyond cannot reach the model.
     """
     limit = tokenizer.model_max_length
-    heads = [text[: limit * 100] for text in texts]
+    heads = [_head(tokenizer, text, limit) for text in texts]
     rows: list[list[int]] = []
     num_truncated = 0
     for start in range(0, len(heads), 1024):
@@ -47,6 +60,21 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> Encoded:
                 batch[i] = ids
         rows.extend(batch)
     return Encoded(rows, num_truncated)
+
+
+def _head(tokenizer: Any, text: str, limit: int) -> str:
+    """A beginning of `text` whose first `limit` tokens are those of the whole text.
+
+    100 characters a token are plenty but for runs of white space and for endless words, which are
+    one unknown token. The last word does not count: the cut may have gone through it.
+    """
+    size = limit * 100
+    while size < len(text):
+        words = [word for word in tokenizer(text[:size]).word_ids() if word is not None]
+        if words and len(words) - words.count(words[-1]) >= limit:
+            return text[:size]
+        size *= 2
+    return text
 
 
 def pad(tokenizer: Any, rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:

@@ -23,7 +23,9 @@ def per_class_f1(labels: Sequence[str], predicted: Sequence[str]) -> dict[str, f
 def calibration_error(
     confidence: Sequence[float], correct: Sequence[bool], *, num_bins: int = 10
 ) -> float:
-    """Expected calibration error with equal-width bins (Guo et al. 2017, eq. 3)."""
+    """Expected calibration error with equal-width bins (Guo et al. 2017, eq. 3); NaN stays NaN."""
+    if not all(map(math.isfinite, confidence)):
+        return math.nan
     bins: list[list[tuple[float, bool]]] = [[] for _ in range(num_bins)]
     for value, is_right in zip(confidence, correct, strict=True):
         bins[min(int(value * num_bins), num_bins - 1)].append((value, is_right))

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from models.device import attention_kind, hide_loading_bars
 from models.encode import encode, load_tokenizer, pad
@@ -41,11 +42,12 @@ class Classifier:
                 dtype=torch.float32,
                 attn_implementation=attention_kind(),
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as exc:
+            tokenizer = load_tokenizer(path)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as exc:
             raise UnknownBase(f"the model in {path.name!r} cannot be loaded: {exc}") from exc
         device = "cuda" if torch.cuda.is_available() else "cpu"
         labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
-        return cls(model=model.to(device).eval(), tokenizer=load_tokenizer(path), labels=labels)
+        return cls(model=model.to(device).eval(), tokenizer=tokenizer, labels=labels)
 
     def probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Probabilities (N, C) float64, rows as `texts`, and the number of texts that were cut."""

@@ -56,7 +56,9 @@ def load_pipeline(model_path: Path) -> Any:
 def measure(request: CostRequest) -> Cost:
     """Answer seeded texts again, at batch 1, and time it."""
     texts = read_texts(Path(request.scoring.test_path), request.scoring.items)
-    chosen = random.Random(request.card.model_digest).sample(range(len(texts)), min(NUM_TEXTS, len(texts)))
+    chosen = random.Random(request.card.model_digest).sample(
+        range(len(texts)), min(NUM_TEXTS, len(texts))
+    )
     answer = load_pipeline(Path(request.scoring.model_path))
     for i in (chosen * NUM_WARM_UPS)[:NUM_WARM_UPS]:
         answer(texts[i])
@@ -84,7 +86,8 @@ def _compare(card: Scorecard, chosen: Sequence[int], replies: Sequence[dict[str,
         abs(card.confidence[i] - reply["score"]) for i, reply in zip(chosen, replies, strict=True)
     ]
     same = sum(card.predicted[i] == r["label"] for i, r in zip(chosen, replies, strict=True))
-    return Parity(num_compared=len(gaps), num_equal_labels=same, max_abs_difference=max(gaps))
+    largest = float(np.max(gaps))  # keeps a NaN, where `max` may lose it
+    return Parity(num_compared=len(gaps), num_equal_labels=same, max_abs_difference=largest)
 
 
 def main(arguments: Sequence[str]) -> int:

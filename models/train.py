@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -135,14 +136,14 @@ def train(
 def _load_classifier(base: Base, config: TrainConfig, labels: tuple[str, ...]) -> Any:
     """The base with a fresh head of C outputs, whose names are the labels."""
     overrides: dict[str, Any] = {}
-    known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
-    if config.dropout is not None:
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout",
-                     "attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop"):  # fmt: skip
-            if hasattr(known, name):
-                overrides[name] = config.dropout
     try:
-        return AutoModelForSequenceClassification.from_pretrained(
+        known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
+        if config.dropout is not None:
+            for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout",
+                         "attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop"):  # fmt: skip
+                if hasattr(known, name):
+                    overrides[name] = config.dropout
+        model = AutoModelForSequenceClassification.from_pretrained(
             base.path,
             num_labels=len(labels),
             id2label=dict(enumerate(labels)),
@@ -154,8 +155,20 @@ def _load_classifier(base: Base, config: TrainConfig, labels: tuple[str, ...]) -
             ignore_mismatched_sizes=True,
             **overrides,
         )
-    except (OSError, ValueError, KeyError) as exc:
+    except (OSError, ValueError, KeyError, SafetensorError) as exc:
         raise UnknownBase(f"base.model={base.uri!r} cannot be made a classifier: {exc}") from exc
+    if any("ForSequenceClassification" in name for name in known.architectures or ()):
+        _renew_head(model)
+    return model
+
+
+def _renew_head(model: Any) -> None:
+    """Draw everything outside the base model anew: a loaded head answers by index, not by name."""
+    for name, module in model.named_children():
+        if name != model.base_model_prefix:
+            for parameter in module.parameters():
+                parameter._is_hf_initialized = False  # transformers leaves marked ones as they are
+            module.apply(model._init_weights)
 
 
 def _build_trainer(
@@ -193,6 +206,10 @@ def _build_trainer(
     trainer.sampler = LengthGroupedSampler(
         [len(ids) for ids in input_ids], batch_size=rows_per_step, seed=config.seed
     )
+    # The Trainer takes a model that accepts any keyword for one that divides its loss by the rows
+    # of the whole step; these heads do not, and loss and gradients came out `accumulation` times
+    # too large.
+    trainer.model_accepts_loss_kwargs = False
     trainer.remove_callback(PrinterCallback)
     return trainer
 
