@@ -143,9 +143,7 @@ class Registry:
             if exc.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _log_model(
-        self, name: str, model_path: Path, run_id: str, example: str, card: str
-    ) -> str:
+    def _log_model(self, name: str, model_path: Path, run_id: str, example: str, card: str) -> str:
         from huggingface_hub import ModelCard
 
         pipeline = load_pipeline(model_path)
