@@ -119,7 +119,7 @@ def _usage(name: str) -> str:
     safe = name if re.fullmatch(r"[\w .-]+", name) else "<name>"
     return (
         "```python\nimport mlflow\n\n"
-        f'classify = mlflow.transformers.load_model("models:/{safe}@champion")\n'
+        f'classify = mlflow.transformers.load_model("models:/{safe}@champion", truncation=True)\n'
         'classify("a text")\n```'
     )
 

@@ -87,7 +87,7 @@ def test_summary_rows_put_refusals_first_and_escape() -> None:
 
 def test_model_card_says_how_good_from_what_and_how_to_load() -> None:
     card = model_card(documents.promoted_first())
-    assert 'mlflow.transformers.load_model("models:/reviews@champion")' in card
+    assert 'mlflow.transformers.load_model("models:/reviews@champion", truncation=True)' in card
     assert "| Minimum score | 93.5% (91.5% to 95.5%) |" in card
     assert "minilm\\-l6" in card or "minilm-l6" in card
     assert "its biases and licence carry over" in card
