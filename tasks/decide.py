@@ -13,12 +13,23 @@ from records.decision import GateRecord
 from records.document import DecisionFile
 from records.evaluation import Evaluation, IndexEntry
 from records.policy import GatePolicy
-from tasks.ledger import anchor, barred_digests, champion, history
+from tasks.ledger import (
+    ChampionChanged,
+    LedgerError,
+    anchor,
+    barred_digests,
+    champion,
+    history,
+)
 from tasks.objects import Store
 from tasks.place import Place
 from tasks.retries import RETRIED
 
 log = logging.getLogger("refit")
+
+
+class DecisionError(LedgerError):
+    """A decision that is not there, or whose bytes were changed."""
 
 
 @task(name="decide", task_run_name="decide: promote or refuse", **RETRIED)
@@ -68,9 +79,18 @@ def gather(
     policy: GatePolicy,
     salt: str,
 ) -> GateRecord:
-    """The one argument of the gate."""
+    """The one argument of the gate.
+
+    Raises:
+        ChampionChanged: the evaluation judged against other models than the ledger now names.
+    """
     entries = history(store, name)
     live, held_up_to = champion(entries), anchor(entries)
+    for role, entry in (("champion", live), ("anchor", held_up_to if live else None)):
+        judged = card.model_digest if (card := evaluation.card(role)) else ""
+        if judged != (entry.model_digest if entry else ""):
+            message = f"the {role} of {name!r} changed while it was evaluated; evaluate again"
+            raise ChampionChanged(message, entries[-1] if entries else None)
     challenger = evaluation.card("challenger")
     if challenger is None:
         raise ValueError("an evaluation without a challenger cannot be decided")
@@ -126,12 +146,12 @@ def read_decision(store: Store, name: str, decision_digest: str) -> DecisionFile
     """A stored decision, its bytes checked against its name.
 
     Raises:
-        ValueError: they do not match.
+        DecisionError: they do not match.
     """
     content = store.read(decision_path(name, decision_digest))
     file = DecisionFile.from_json(content)
     if file.digest != decision_digest:
-        raise ValueError(
+        raise DecisionError(
             f"decision {decision_digest[:12]} of {name!r} was changed: its bytes have digest "
             f"{file.digest[:12]}; restore {store.uri}/{decision_path(name, decision_digest)}"
         )
@@ -139,7 +159,7 @@ def read_decision(store: Store, name: str, decision_digest: str) -> DecisionFile
 
 
 def find_decision(store: Store, digest_prefix: str) -> tuple[str, str]:
-    """(model name, digest) of the one decision whose digest begins so; ValueError otherwise."""
+    """(model name, digest) of the one decision whose digest begins so; DecisionError otherwise."""
     found = {
         (name, digest)
         for name, digest in (
@@ -148,6 +168,6 @@ def find_decision(store: Store, digest_prefix: str) -> tuple[str, str]:
         if digest.startswith(digest_prefix) and digest != "index"
     }
     if len(found) != 1:
-        problem = "no decision" if not found else f"{len(found)} decisions"
-        raise ValueError(f"{problem} begin with {digest_prefix!r}; see `refit decisions NAME`")
+        problem = "no decision begins" if not found else f"{len(found)} decisions begin"
+        raise DecisionError(f"{problem} with {digest_prefix!r}; see `refit decisions NAME`")
     return found.pop()
