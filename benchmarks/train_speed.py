@@ -82,7 +82,10 @@ def in_a_child(way: str, options: argparse.Namespace) -> Figures:
 
 def run_way(options: argparse.Namespace) -> Figures:
     """Train once and score the dev split; in this process."""
-    train, dev = read(options.data / "train.tsv", options.rows), read(options.data / "dev.tsv", options.rows)
+    train, dev = (
+        read(options.data / "train.tsv", options.rows),
+        read(options.data / "dev.tsv", options.rows),
+    )
     config = TrainConfig(epochs=options.epochs, seed=SEED)
     with tempfile.TemporaryDirectory() as scratch:
         if options.way == "C":
@@ -262,7 +265,12 @@ def show_flow(options: argparse.Namespace) -> None:
         if done.returncode not in (0, 3):
             raise SystemExit(f"refit run ended with {done.returncode}:\n{done.stderr[-2000:]}")
         page = Path(json.loads(done.stdout)["report_path"])
-        costs = json.loads((page.parent / "document.json").read_text("utf-8"))["costs"]
+        document = json.loads((page.parent / "document.json").read_text("utf-8"))
+    show_costs(wall_s, document["costs"])
+
+
+def show_costs(wall_s: float, costs: Sequence[dict[str, Any]]) -> None:
+    """The seconds of each step of a flow, and what was neither training nor scoring."""
     steps = {cost["step"]: cost["wall_s"] for cost in costs}
     work_s = steps.get("train", 0.0) + steps.get("evaluate", 0.0)
     print(f"\none whole `refit run` in a fresh home: {wall_s:.1f} s")
