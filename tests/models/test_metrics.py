@@ -47,12 +47,12 @@ def test_f1_of_a_class_never_found_is_zero() -> None:
 
 
 def test_calibration_error_of_a_worked_example() -> None:
-    """(0.6, 0.7) bin: |1.3 - 1| = 0.3; (0.9, 1]: |2.85 - 2| = 0.85; 1.15 over 5 items."""
-    confidence = [0.62, 0.68, 0.90, 0.95, 1.00]
-    correct = [True, False, True, False, True]
-    assert calibration_error(confidence, correct) == pytest.approx((0.3 + 0.85) / 5)
+    """Bins [0.6, 0.7): |1.3 - 1| = 0.3; [0.8, 0.9): |0.85 - 1| = 0.15; [0.9, 1]: 2.85 - 2 = 0.85."""
+    confidence = [0.62, 0.68, 0.85, 0.90, 0.95, 1.00]
+    correct = [True, False, True, True, False, True]
+    assert calibration_error(confidence, correct) == pytest.approx((0.3 + 0.15 + 0.85) / 6)
     together = calibration_error(confidence, correct, num_bins=1)
-    assert together == pytest.approx(abs(4.15 - 3) / 5)
+    assert together == pytest.approx((5.0 - 4) / 6)
 
 
 def test_calibration_error_sees_through_bins_that_cancel() -> None:

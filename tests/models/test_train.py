@@ -16,7 +16,8 @@ from models.encode import LengthGroupedSampler
 from models.errors import SettingExceedsModel, TrainingDiverged, UnknownBase
 from models.predict import Classifier
 from models.train import LabelledTexts, Trained
-from models.watch import Watch
+from models.watch import Progress, Watch
+from records.document import CurvePoint
 from tests.models.trainings import LABELS, changed, make_base, rows, train_tiny, turned
 
 GOLDEN_LOSS = 0.0114267
@@ -176,20 +177,24 @@ def test_average_decay_keeps_the_moving_average_and_leaves_the_training_alone(
             super().on_step_end(args, state, control, **kwargs)
 
     monkeypatch.setattr(models.train, "Watch", Recording)
-    once = changed(epochs=1)
+    once = changed(epochs=1, evaluations_per_epoch=4)
     train_tiny(base, tmp_path / "plain", once)
     plain, seen[:] = list(seen), []
     decay = 0.6
-    train_tiny(base, tmp_path / "averaged", changed(once, average_decay=decay))
+    trained = train_tiny(base, tmp_path / "averaged", changed(once, average_decay=decay))
+    assert trained.best_step > 4  # validating between put the trained weights back
     assert all(torch.equal(a[n], b[n]) for a, b in zip(plain, seen, strict=True) for n in a)
     average = seen[0]
-    for step, parameters in enumerate(seen[1:], 2):
+    for step, parameters in enumerate(seen[1 : trained.best_step], 2):
         d = min(decay, (1 + step) / (10 + step))
         average = {n: d * average[n] + (1 - d) * p for n, p in parameters.items()}
     saved = weights(tmp_path / "averaged")
     for name, expected in average.items():
         torch.testing.assert_close(saved[name].double(), expected, atol=1e-6, rtol=1e-5)
-    assert any(not torch.allclose(seen[-1][n].float(), saved[n], atol=1e-4) for n in saved)
+    assert any(
+        not torch.allclose(seen[trained.best_step - 1][n].float(), saved[n], atol=1e-4)
+        for n in saved
+    )
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -268,7 +273,8 @@ def test_train_counts_the_texts_that_it_cuts(base: Base, tmp_path: Path) -> None
 
 
 def test_train_reports_every_point_and_step_as_it_comes(base: Base, tmp_path: Path) -> None:
-    points, steps = [], []
+    points: list[CurvePoint] = []
+    steps: list[Progress] = []
     trained = train_tiny(
         base, tmp_path / "model", changed(epochs=1), on_log=points.append, on_progress=steps.append
     )
