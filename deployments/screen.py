@@ -81,8 +81,9 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
 
 def print_outcome(outcome: str, summary: str) -> None:
     """The verdict, first and in colour."""
-    word = outcome.replace("_", " ").upper()
-    out.print(Text.assemble((word, COLOURS.get(outcome, "bold")), "  ", visible(summary)))
+    word = outcome.replace("_", " ")
+    said = visible(summary).removeprefix(f"{word.capitalize()}, ")
+    out.print(Text.assemble((word.upper(), COLOURS.get(outcome, "bold")), "  ", said))
 
 
 def print_warning(message: str) -> None:

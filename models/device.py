@@ -49,7 +49,7 @@ def code_digest(*modules: str) -> str:
 def training_identity(config: TrainConfig) -> dict[str, object]:
     """The part of a train key that this machine and this code decide."""
     return {
-        "code": code_digest("base", "device", "encode", "train", "metrics"),
+        "code": code_digest("base", "device", "encode", "metrics", "predict", "train", "watch"),
         "libraries": library_versions(),
         "device": device_class(),
         "world_size": max(1, torch.cuda.device_count()),
