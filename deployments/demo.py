@@ -14,8 +14,9 @@ from flows.settings import load_place, prepare_environment, use_home
 
 HOME = Path(".refit/demo")
 RECIPE = "deployments/recipes/reviews.yaml"
-FEW = "--set 'data.train=sample:reviews?num=900'"
-WRONG = "--set 'data.train=sample:reviews?num=900&mislabel=0.9&where=negation'"
+FEW = "--set 'data.train=sample:reviews?num=500'"
+MORE = "--set 'data.train=sample:reviews?num=1200'"
+WRONG = "--set 'data.train=sample:reviews?num=500&mislabel=0.9&where=negation'"
 
 
 class Scene(NamedTuple):
@@ -38,7 +39,7 @@ STORY = (
         f"refit run {RECIPE} {WRONG}",
         Exit.REFUSED,
     ),
-    Scene("More data makes a better model", f"refit run {RECIPE}", Exit.DONE),
+    Scene("More data makes a better model", f"refit run {RECIPE} {MORE}", Exit.DONE),
     Scene(
         "Somebody is unhappy in production: back to the one before",
         "refit rollback reviews --reason 'complaints from the shop'",
