@@ -16,7 +16,7 @@ HOME = Path(".refit/demo")
 RECIPE = "deployments/recipes/reviews.yaml"
 FEW = "--set 'data.train=sample:reviews?num=500'"
 MORE = "--set 'data.train=sample:reviews?num=1200'"
-WRONG = "--set 'data.train=sample:reviews?num=500&mislabel=0.9&where=negation'"
+WRONG = "--set 'data.train=sample:reviews?num=500&mislabel=0.4'"
 
 
 class Scene(NamedTuple):
@@ -35,7 +35,7 @@ STORY = (
     ),
     Scene("The same again: nothing to do", f"refit run {RECIPE} {FEW}", Exit.DONE),
     Scene(
-        "A successor learned from wrongly labelled negations: it must not pass",
+        "A successor learned from data with 40 % wrong labels: it must not pass",
         f"refit run {RECIPE} {WRONG}",
         Exit.REFUSED,
     ),
