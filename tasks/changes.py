@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 
 from models.predict import Classifier
@@ -80,9 +79,8 @@ def adopt(place: Place, name: str, version: str, *, actor: str, reason: str) -> 
     store, registry = place.open(), Registry(place)
     if history(store, name):
         raise LedgerError(f"{name!r} has a ledger already; only a first entry can adopt")
-    place.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.cache) as scratch:
-        folder = assemble(registry.download_version(name, version, Path(scratch) / "version"))
+    with place.scratch() as scratch:
+        folder = assemble(registry.download_version(name, version, scratch / "version"))
         Classifier.load(folder)
         digest = digest_of({p.name: file_sha256(p) for p in sorted(folder.iterdir())})
         put_folder(store, f"models/{digest}", folder)

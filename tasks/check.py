@@ -1,7 +1,6 @@
 """Check and split: a snapshot to kept rows, a quarantine and three splits, all in the store."""
 
 import logging
-import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -40,8 +39,8 @@ def check(
     if store.exists(f"{prefix}/manifest.json"):
         return DataRef.model_validate(read_manifest(store, prefix)["data"])
     folder = open_folder(store, snapshot_key(snapshot), place.cache)
-    with tempfile.TemporaryDirectory(dir=_made(place.cache)) as scratch:
-        out = Path(scratch) / "data"
+    with place.scratch() as scratch:
+        out = scratch / "data"
         out.mkdir()
         outcome = check_snapshot(
             folder / SNAPSHOT_FILE,
@@ -109,8 +108,3 @@ def _write_split(kept: pd.DataFrame, name: Split, out: Path, key: str) -> SplitR
         num_groups=int(rows["group"].nunique()),
         num_by_label={str(k): int(v) for k, v in sorted(rows["label"].value_counts().items())},
     )
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -3,7 +3,6 @@
 import logging
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -58,8 +57,8 @@ def evaluate(
     lineage, overlapping = overlap(test, {r: f for r, f in folders.items() if isinstance(f, Path)})
     kept = test[~test["group"].isin(overlapping)]
     items = test_items(kept, slices)
-    with tempfile.TemporaryDirectory(dir=place.cache) as scratch:
-        test_path = Path(scratch) / "test.parquet"
+    with place.scratch() as scratch:
+        test_path = scratch / "test.parquet"
         kept.to_parquet(test_path, index=False)
         cards = [
             _card(store, candidate, folders[candidate.role], items, test_path)

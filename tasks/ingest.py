@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -35,9 +34,8 @@ def ingest(place: Place, data: DataConfig) -> SnapshotRef:
         StoreError: the store refuses.
     """
     store = place.open()
-    place.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.cache) as scratch:
-        folder = Path(scratch) / "snapshot"
+    with place.scratch() as scratch:
+        folder = scratch / "snapshot"
         folder.mkdir()
         digest = hashlib.sha256()
         sources = open_sources(data, cache=place.cache, s3=place.s3)

@@ -1,5 +1,8 @@
 """Where things are kept: the small value that every task takes instead of a client."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from records.base import Record
@@ -21,6 +24,13 @@ class Place(Record):
     def cache(self) -> Path:
         """Downloaded copies; safe to delete."""
         return Path(self.home) / "cache"
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty folder beside the cache's copies, gone at the end."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.cache) as folder:
+            yield Path(folder)
 
     @property
     def s3(self) -> S3Settings:

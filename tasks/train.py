@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,9 +71,8 @@ def train_challenger(
         log.info("this training was done before: model %s", result.model_digest[:8])
         return result
     found = find_base(place, base)
-    place.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.cache) as scratch:
-        out = Path(scratch) / "model"
+    with place.scratch() as scratch:
+        out = scratch / "model"
         with Registry(place).training_run(
             experiment=name,
             train_key=key,
@@ -82,7 +80,7 @@ def train_challenger(
             tags={"refit.snapshot": data.snapshot.snapshot_digest, "refit.base": found.digest},
         ) as run:
             run.log_dataset(data)
-            trained = _train(place, data, found, config, out, Path(scratch) / "work")
+            trained = _train(place, data, found, config, out, scratch / "work")
             run.log_points(trained.curve)
             result = _describe(trained, key, out, found, config, run.run_id)
         # Nothing of this key in it: another key may make the same bytes, and they are one payload.

@@ -1,7 +1,7 @@
 """The ledger's promises: one chain, one winner, and what the history says about the champion."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,6 @@ from tasks.ledger import (
 from tasks.store import AccessDenied, LocalStore, S3Store, Store, StoreUnreachable
 
 NAME = "reviews"
-
-
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.service)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "s3":
-        yield request.getfixturevalue("s3_store")
-    else:
-        yield LocalStore(tmp_path / "store")
 
 
 @pytest.fixture

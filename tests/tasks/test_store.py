@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 from uuid import uuid4
@@ -35,14 +34,6 @@ from tasks.store import (
 from tests.services import s3_settings
 
 SECRET = "do-not-print-me"
-
-
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.service)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "s3":
-        yield request.getfixturevalue("s3_store")
-    else:
-        yield LocalStore(tmp_path / "store")
 
 
 @pytest.fixture
