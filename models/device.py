@@ -19,10 +19,10 @@ def device_class() -> str:
 
 
 def has_bf16() -> bool:
-    """Whether bf16 products are native: a CUDA card that has them, or a processor with AMX."""
+    """Whether bf16 products are native: a CUDA card, or a processor with AMX or AVX512-BF16."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_amx_tile_supported())
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def training_dtype(precision: Literal["auto", "fp32", "bf16"]) -> Literal["fp32", "bf16"]:

@@ -229,6 +229,7 @@ def _arguments(config: TrainConfig, num_steps: int, work: Path) -> TrainingArgum
         label_smoothing_factor=config.label_smoothing,
         optim=optimiser_name(),
         bf16=training_dtype(config.precision) == "bf16",
+        use_cpu=not torch.cuda.is_available(),  # without it, bf16 on a processor is refused
         seed=config.seed,
         data_seed=config.seed,
         logging_steps=max(1, num_steps // 100),
