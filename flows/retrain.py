@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,15 +48,36 @@ def retrain(recipe: dict[str, Any], actor: str = "", reason: str = "") -> RunRes
     Returns:
         How it ended; the run's state is completed and named after the outcome.
     """
-    result = run(parse_recipe(recipe), load_place(), actor=actor, reason=reason)
+    request = Request(recipe=parse_recipe(recipe), place=load_place(), actor=actor, reason=reason)
+    result = run(request)
     # Prefect unwraps a state: callers get the result, the UI a run named Promoted, Refused, ...
     name = result.outcome.replace("_", " ").capitalize()
     return Completed(name=name, message=result.summary, data=result)  # type: ignore[return-value]
 
 
-def run(recipe: Recipe, place: Place, *, actor: str, reason: str) -> RunResult:
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked, where, and by whom; `costs` collects what each step took."""
+
+    recipe: Recipe
+    place: Place
+    actor: str
+    reason: str
+    costs: Costs = field(default_factory=Costs)
+
+    @property
+    def name(self) -> str:
+        """Of the registered model."""
+        return self.recipe.registered_name
+
+    def history(self) -> tuple[LedgerEntry, ...]:
+        """The ledger as it stands now."""
+        return history(self.place.open(), self.name)
+
+
+def run(request: Request) -> RunResult:
     """The steps of `retrain`, read top to bottom."""
-    name, costs = recipe.registered_name, Costs()
+    recipe, place, name, costs = request.recipe, request.place, request.name, request.costs
 
     check_claim(place.open(), name, recipe.name, recipe.task)
     with costs.step("reconcile"):
@@ -71,58 +93,53 @@ def run(recipe: Recipe, place: Place, *, actor: str, reason: str) -> RunResult:
     say_counts(data)
     say_power(recipe, data)
     key = train_key(data, base, recipe.train)
-    if done := same_champion(place, name, key):
+    if done := same_champion(request, key):
         return done
     with costs.step("train"):
         challenger = train_challenger(place, name, data, recipe.base, recipe.train, key)
     for _ in range(MAX_DECISIONS):
         try:
-            return judge(recipe, place, data, challenger, costs, actor=actor, reason=reason)
+            return judge(request, data, challenger)
         except ChampionChanged as exc:
             log.warning("%s; evaluating again", exc)
     raise ChampionChanged(f"the champion of {name!r} changed {MAX_DECISIONS} times; run again")
 
 
-def judge(
-    recipe: Recipe,
-    place: Place,
-    data: DataRef,
-    challenger: TrainResult,
-    costs: Costs,
-    *,
-    actor: str,
-    reason: str,
-) -> RunResult:
+def judge(request: Request, data: DataRef, challenger: TrainResult) -> RunResult:
     """Evaluate, decide, and act on the decision."""
-    name = recipe.registered_name
-    entries = history(place.open(), name)
-    live = champion(entries)
+    recipe, place, costs = request.recipe, request.place, request.costs
+    live = champion(entries := request.history())
     if live and live.model_digest == challenger.model_digest:
-        return unchanged(name, live, "the challenger is the champion, byte for byte")
+        return unchanged(request.name, live, "the challenger is the champion, byte for byte")
     with costs.step("evaluate"):
         evaluation = evaluate(
             place, data, recipe.gate.slices, candidates(challenger, entries), live is None
         )
     with costs.step("decide"):
         entry, is_earlier = decide_challenger(
-            place, name, data, evaluation, recipe.gate, recipe.split.salt, challenger.train_key
+            place,
+            request.name,
+            data,
+            evaluation,
+            recipe.gate,
+            recipe.split.salt,
+            challenger.train_key,
         )
     if is_earlier and entry.verdict == "refuse":
         return RunResult(
-            name=name,
+            name=request.name,
             outcome="unchanged",
             summary=f"Nothing new: this was decided on {entry.time}: {entry.summary}",
             version=live.version if live else "",
             decision_digest=entry.decision_digest,
         )
-    outcome, version = act(recipe, place, data, challenger, entry, actor=actor, reason=reason)
+    document = describe(request, data, challenger, entry)
+    outcome, version = act(request, document)
     with costs.step("report"):
-        document = describe(
-            recipe, place, data, challenger, entry, outcome, version, costs, actor, reason
-        )
-        path = publish(place, document)
+        ended = {"outcome": outcome, "model_version": version, "costs": costs.steps()}
+        path = publish(place, document.model_copy(update=ended))
     return RunResult(
-        name=name,
+        name=request.name,
         outcome=outcome,
         summary=entry.summary,
         version=version,
@@ -132,40 +149,26 @@ def judge(
     )
 
 
-def act(
-    recipe: Recipe,
-    place: Place,
-    data: DataRef,
-    challenger: TrainResult,
-    entry: IndexEntry,
-    *,
-    actor: str,
-    reason: str,
-) -> tuple[Outcome, str]:
+def act(request: Request, document: DecisionDocument) -> tuple[Outcome, str]:
     """Do what the decision says; returns the outcome and the version that is champion now."""
-    name = recipe.registered_name
-    live = champion(entries := history(place.open(), name))
+    live = champion(entries := request.history())
     version = live.version if live else ""
-    if entry.verdict != "promote":
+    if document.outcome == "refused":
         return "refused", version
     if held := is_held(entries):
-        log.warning("would promote, held by %s; `refit release %s` lifts it", held, name)
+        log.warning("would promote, held by %s; `refit release %s` lifts it", held, request.name)
         return "held", version
-    file = read_decision(place.open(), name, entry.decision_digest)
-    document = describe(
-        recipe, place, data, challenger, entry, "promoted", "", Costs(), actor, reason
-    )
     promoted = promote(
-        place,
-        name,
-        recipe.name,
-        challenger,
-        entry.decision_digest,
+        request.place,
+        request.name,
+        request.recipe.name,
+        document.train,
+        document.decision_digest,
         model_card(document),
-        actor,
-        reason or file.decision.summary,
+        request.actor,
+        request.reason or document.file.decision.summary,
     )
-    reconcile(place, name)
+    reconcile(request.place, request.name)
     return "promoted", promoted.version
 
 
@@ -187,12 +190,13 @@ def candidates(challenger: TrainResult, entries: tuple[LedgerEntry, ...]) -> tup
     )
 
 
-def same_champion(place: Place, name: str, key: str) -> RunResult | None:
+def same_champion(request: Request, key: str) -> RunResult | None:
     """The outcome `unchanged` where the champion came from this very train key."""
-    live = champion(history(place.open(), name))
+    live = champion(request.history())
     if live is None or live.train_key != key:
         return None
-    return unchanged(name, live, "data, settings, code and base are those of the champion")
+    why = "data, settings, code and base are those of the champion"
+    return unchanged(request.name, live, why)
 
 
 def unchanged(name: str, live: LedgerEntry, why: str) -> RunResult:
@@ -242,31 +246,21 @@ def say_power(recipe: Recipe, data: DataRef) -> None:
 
 
 def describe(
-    recipe: Recipe,
-    place: Place,
-    data: DataRef,
-    challenger: TrainResult,
-    entry: IndexEntry,
-    outcome: Outcome,
-    version: str,
-    costs: Costs,
-    actor: str,
-    reason: str,
+    request: Request, data: DataRef, challenger: TrainResult, entry: IndexEntry
 ) -> DecisionDocument:
-    """Everything about this run, for people."""
-    file = read_decision(place.open(), recipe.registered_name, entry.decision_digest)
+    """Everything about this run, for people, as it stands before anything is promoted."""
+    file = read_decision(request.place.open(), request.name, entry.decision_digest)
     return DecisionDocument(
         decision_digest=entry.decision_digest,
-        outcome=outcome,
+        outcome="promoted" if entry.verdict == "promote" else "refused",
         file=file,
         data=data,
         train=challenger,
-        costs=costs.steps(),
-        recipe=recipe.model_dump(mode="json"),
-        power=power_table(recipe.gate, max(1, len(file.record.items.item_ids))),
-        model_version=version,
-        mlflow_url=Registry(place).run_url(challenger.mlflow_run_id),
-        actor=actor,
-        reason=reason,
+        costs=request.costs.steps(),
+        recipe=request.recipe.model_dump(mode="json"),
+        power=power_table(request.recipe.gate, max(1, len(file.record.items.item_ids))),
+        mlflow_url=Registry(request.place).run_url(challenger.mlflow_run_id),
+        actor=request.actor,
+        reason=request.reason,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
