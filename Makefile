@@ -18,7 +18,7 @@ check: install  ## Style, types and the arrows between rooms.
 	$(BIN)/lint-imports
 
 bench: install  ## Side by side: the usual script, the Trainer at its best, refit.
-	$(BIN)/python -m benchmarks.train_speed
+	$(BIN)/python -m benchmarks.train_speed --flow
 	$(BIN)/python -m benchmarks.stream_memory
 
 mutants: install  ## Break gate and ledger by hand; every break must be caught.

@@ -1,6 +1,6 @@
 """Side by side: the usual script, the Trainer at its best, refit's training step.
 
-    python -m benchmarks.train_speed [SST2_SENTENCES] [--rows 640] [--rounds 5] [--flow]
+    python -m benchmarks.train_speed [SST2_SENTENCES] [--rows 0 --epochs 3] [--rounds 5] [--flow]
 
 | way | what it is |
 |---|---|
@@ -59,8 +59,8 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, nargs="?", default=DATA, help="train.tsv and dev.tsv")
-    parser.add_argument("--rows", type=int, default=0, help="rows of each file; 0: all")
-    parser.add_argument("--epochs", type=float, default=3.0)
+    parser.add_argument("--rows", type=int, default=640, help="rows of each file; 0: all")
+    parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--flow", action="store_true", help="also one whole `refit run`")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)

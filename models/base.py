@@ -35,6 +35,8 @@ LOADED_FILES = (
     "vocab.txt",
 )
 HUB_PATTERNS = [*LOADED_FILES, "model-*.safetensors"]
+PADDED_POSITIONS = ("camembert", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl")
+"""Kinds of model that count positions from pad_token_id + 1: the ones before hold no token."""
 LINEAGE_FILE = "lineage.json"
 HUB_TIMEOUT_S = 5
 
@@ -112,6 +114,8 @@ def check_length(max_length: int, path: Path, name: str) -> None:
     """Raises SettingExceedsModel where `max_length` is over the model's positions."""
     config = json.loads((path / "config.json").read_text("utf-8"))
     positions = config.get("max_position_embeddings") or config.get("n_positions") or 0
+    if config.get("model_type") in PADDED_POSITIONS:
+        positions -= config.get("pad_token_id", 1) + 1
     if positions and max_length > positions:
         raise SettingExceedsModel(
             f"max_length={max_length} exceeds the {positions} positions of {name!r}; "

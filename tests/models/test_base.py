@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import RobertaConfig, RobertaModel
 
 from models.base import (
     PACKAGED,
@@ -183,6 +185,22 @@ def test_check_length_allows_the_positions_and_no_more(tmp_path: Path) -> None:
     check_length(40, base.path, base.uri)
     with pytest.raises(SettingExceedsModel, match=r"max_length=41 exceeds the 40 positions of"):
         check_length(41, base.path, base.uri)
+
+
+def test_check_length_leaves_out_positions_that_hold_no_token(tmp_path: Path) -> None:
+    """RoBERTa counts from pad_token_id + 1: what is allowed is what the model can read."""
+    config = RobertaConfig(
+        vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=8, max_position_embeddings=42, pad_token_id=1,
+    )  # fmt: skip
+    config.save_pretrained(tmp_path)
+    model = RobertaModel(config)
+    check_length(40, tmp_path, "a RoBERTa")
+    model(torch.full((1, 40), 5))
+    with pytest.raises(SettingExceedsModel, match="exceeds the 40 positions"):
+        check_length(41, tmp_path, "a RoBERTa")
+    with pytest.raises((IndexError, RuntimeError), match="out of"):
+        model(torch.full((1, 41), 5))
 
 
 def ask_hub(folder: Path, **environment: str) -> tuple[str, float]:
