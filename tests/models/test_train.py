@@ -367,3 +367,11 @@ def test_train_learns_what_it_is_shown(model: Path, tmp_path: Path) -> None:
     assert log_loss(model, data) < 0.1
     assert log_loss(model, turned(data)) > 2
     assert Classifier.load(model).labels == LABELS
+
+
+def test_train_in_bf16_learns_the_same_and_saves_full_precision(base: Base, tmp_path: Path) -> None:
+    """On a processor too, where the Trainer refuses bf16 unless it is told of the processor."""
+    trained = train_tiny(base, tmp_path / "model", changed(precision="bf16"))
+    assert (trained.dtype, trained.best_value) == ("bf16", 1.0)
+    dtypes = {tensor.dtype for tensor in weights(tmp_path / "model").values()}
+    assert dtypes == {torch.float32}
