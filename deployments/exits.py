@@ -3,6 +3,8 @@
 import traceback
 from enum import IntEnum
 
+from models.errors import TrainingInterrupted
+
 ROOMS = frozenset({"records", "models", "data_checks", "report", "tasks", "flows", "deployments"})
 
 
@@ -35,6 +37,8 @@ class Exit(IntEnum):
 
 def explain_exception(exc: BaseException) -> tuple[str, Exit]:
     """One clear message and the exit code: our own ValueErrors are the user's to mend, all else a fault."""
+    if isinstance(exc, TrainingInterrupted):
+        return str(exc), Exit.FAULT
     if _is_passing(exc):
         return f"{exc}\nThis may pass: run the same command again.", Exit.FAULT
     if isinstance(exc, ValueError) and type(exc).__module__.partition(".")[0] in ROOMS:

@@ -63,3 +63,10 @@ class TrainConfig(Record):
         "accuracy", description="Decides on validation which checkpoint is kept."
     )
     seed: int = Field(1, ge=0, lt=2**31, description="Of weights, dropout and row order.")
+    checkpoint_every_s: float = Field(
+        300,
+        gt=0,
+        le=86_400,
+        description="Seconds of training that a killed run may lose; a checkpoint is also written "
+        "at the end of each epoch. Moves no weight.",
+    )

@@ -11,6 +11,10 @@ from models.config import TrainConfig
 
 COMPUTING_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 """Whose versions can move a result."""
+TRAINING_CODE = (
+    "base", "checkpoint", "device", "encode", "metrics", "predict", "stop", "train", "watch",
+)  # fmt: skip
+"""Modules of this room that a training runs through."""
 
 
 def device_class() -> str:
@@ -49,7 +53,7 @@ def code_digest(*modules: str) -> str:
 def training_identity(config: TrainConfig) -> dict[str, object]:
     """The part of a train key that this machine and this code decide."""
     return {
-        "code": code_digest("base", "device", "encode", "metrics", "predict", "train", "watch"),
+        "code": code_digest(*TRAINING_CODE),
         "libraries": library_versions(),
         "device": device_class(),
         "world_size": max(1, torch.cuda.device_count()),

@@ -5,6 +5,8 @@ ValueError
     ├── UnknownBase           the base model cannot be found, verified or loaded
     ├── SettingExceedsModel   a setting that the base cannot take
     └── TrainingDiverged      the loss is not finite
+RuntimeError
+└── TrainingInterrupted       SIGTERM ended a training; a rerun continues it
 """
 
 
@@ -22,3 +24,7 @@ class SettingExceedsModel(ModelError):
 
 class TrainingDiverged(ModelError):
     """The training or validation loss became NaN or infinite."""
+
+
+class TrainingInterrupted(RuntimeError):
+    """SIGTERM ended a training after a step; its checkpoint is saved. A fault, no verdict."""

@@ -15,12 +15,12 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     PrinterCallback,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
 
 from models.base import LINEAGE_FILE, Base, check_length
+from models.checkpoint import ResumableTrainer
 from models.config import TrainConfig
 from models.device import (
     attention_kind,
@@ -30,7 +30,8 @@ from models.device import (
     training_dtype,
 )
 from models.encode import LengthGroupedSampler, encode, load_tokenizer, pad
-from models.errors import UnknownBase
+from models.errors import TrainingInterrupted, UnknownBase
+from models.stop import Stop
 from models.watch import Progress, Watch
 from records.document import CurvePoint
 
@@ -72,8 +73,13 @@ def train(
     work: Path,
     on_log: Callable[[CurvePoint], None] = lambda point: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_checkpoint: Callable[[Path], None] | None = None,
+    resume_from: Path | None = None,
 ) -> Trained:
     """Fine-tune `base` as a classifier and save the best weights on validation.
+
+    Resumed on the same machine class from a checkpoint of the same arguments, it gives the same
+    weights bit for bit as if it had never been stopped (on a processor; docs/reliability.md).
 
     Args:
         config: the recipe's `train`.
@@ -85,11 +91,15 @@ def train(
         work: scratch folder.
         on_log: receives every point of the curve as it comes.
         on_progress: called after every optimiser step.
+        on_checkpoint: takes over the folder of each checkpoint; None: none are written, and
+            SIGTERM is left to others.
+        resume_from: folder of a checkpoint, verified.
 
     Raises:
         SettingExceedsModel: `max_length` is over the base's positions.
         UnknownBase: the base cannot be loaded as a classifier.
         TrainingDiverged: a loss is NaN or infinite.
+        TrainingInterrupted: SIGTERM came; the last step's checkpoint was handed over.
     """
     check_length(config.max_length, base.path, base.uri)
     hide_loading_bars()
@@ -106,11 +116,13 @@ def train(
         valid_labels=validation.labels,
         report_point=on_log,
         report_progress=on_progress,
+        checkpoint_every_s=config.checkpoint_every_s if on_checkpoint else None,
+        stop=Stop(),
     )
     trainer = _build_trainer(
         model, tokenizer, config, labels, train_rows.input_ids, training, work, watch
     )
-    trainer.train()
+    _run(trainer, on_checkpoint, resume_from)
     watch.restore_best(model)
     _save(model, tokenizer, out, base, lineage)
     wall_s = time.monotonic() - started
@@ -133,6 +145,25 @@ def train(
     )
 
 
+def _run(
+    trainer: ResumableTrainer,
+    on_checkpoint: Callable[[Path], None] | None,
+    resume_from: Path | None,
+) -> None:
+    """Train to the end, taking SIGTERM as the wish for a checkpoint where somebody takes it."""
+    if on_checkpoint is None:
+        trainer.run(resume_from)
+        return
+    trainer.hand_over = on_checkpoint
+    with trainer.watch.stop.listening():
+        trainer.run(resume_from)
+    if not trainer.watch.is_finished:
+        raise TrainingInterrupted(
+            f"SIGTERM ended the training after step {trainer.state.global_step} of "
+            f"{trainer.state.max_steps}; run again: it continues there"
+        )
+
+
 def _load_classifier(base: Base, config: TrainConfig, labels: tuple[str, ...]) -> Any:
     """The base with a fresh head of C outputs, whose names are the labels."""
     overrides: dict[str, Any] = {}
@@ -146,6 +177,8 @@ def _load_classifier(base: Base, config: TrainConfig, labels: tuple[str, ...]) -
         model = AutoModelForSequenceClassification.from_pretrained(
             base.path,
             num_labels=len(labels),
+            # The first step would set it, and a resumed training may have no step left.
+            problem_type="single_label_classification",
             id2label=dict(enumerate(labels)),
             label2id={name: i for i, name in enumerate(labels)},
             use_safetensors=True,
@@ -180,7 +213,7 @@ def _build_trainer(
     training: LabelledTexts,
     work: Path,
     watch: Watch,
-) -> Trainer:
+) -> ResumableTrainer:
     index = {name: i for i, name in enumerate(labels)}
     rows = [
         {"input_ids": ids, "labels": index[y]}
@@ -188,21 +221,23 @@ def _build_trainer(
     ]
 
     def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        watch.num_tokens += sum(len(row["input_ids"]) for row in batch)
+        watch.fetched.append(sum(len(row["input_ids"]) for row in batch))
         padded = pad(tokenizer, [row["input_ids"] for row in batch])
         return {**padded, "labels": torch.tensor([row["labels"] for row in batch])}
 
     rows_per_step = config.batch_size * config.accumulation
     steps_per_epoch = math.ceil(len(rows) / rows_per_step)
     num_steps = max(1, math.ceil(steps_per_epoch * config.epochs))
+    watch.steps_per_epoch = steps_per_epoch
     watch.validate_every = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
-    trainer = _GroupedTrainer(
+    trainer = ResumableTrainer(
         model=model,
         args=_arguments(config, num_steps, work),
         train_dataset=rows,
         data_collator=collate,
         callbacks=[watch],
     )
+    trainer.watch = watch
     trainer.sampler = LengthGroupedSampler(
         [len(ids) for ids in input_ids], batch_size=rows_per_step, seed=config.seed
     )
@@ -241,15 +276,6 @@ def _arguments(config: TrainConfig, num_steps: int, work: Path) -> TrainingArgum
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
     )
-
-
-class _GroupedTrainer(Trainer):  # type: ignore[misc]
-    """The Trainer with our sampler, for which it has no argument."""
-
-    sampler: LengthGroupedSampler
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        return self.sampler
 
 
 def _save(model: Any, tokenizer: Any, out: Path, base: Base, lineage: frozenset[str]) -> None:

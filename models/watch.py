@@ -1,8 +1,9 @@
-"""What watches a training from inside the Trainer: validation, best weights, early stop, report."""
+"""What watches a training from inside the Trainer: validation, best weights, stops, report."""
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from models.config import TrainConfig
 from models.errors import TrainingDiverged
 from models.metrics import figures
 from models.predict import log_probabilities
+from models.stop import Stop, StopAsked
 from records.document import CurvePoint
 from records.policy import HIGHER_IS_BETTER
 
@@ -37,6 +39,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         labels: C label names in the order of the model's outputs.
         valid_ids, valid_labels: N validation rows.
         report_point, report_progress: where curve and progress go.
+        checkpoint_every_s: seconds between checkpoints, epochs' ends aside; None: there are none.
+        stop: ends the training after a step, with a checkpoint.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         valid_labels: Sequence[str],
         report_point: Callable[[CurvePoint], None],
         report_progress: Callable[[Progress], None],
+        checkpoint_every_s: float | None,
+        stop: Stop,
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
@@ -57,7 +63,13 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.valid_labels = valid_labels
         self.report_point = report_point
         self.report_progress = report_progress
+        self.checkpoint_every_s = checkpoint_every_s
+        self.stop = stop
         self.validate_every = 1
+        self.steps_per_epoch = 1
+        self.is_finished = False
+        self.fetched: deque[int] = deque()
+        """Tokens of each batch that was put together and not trained on yet."""
         self.num_tokens = 0
         self.train_s = 0.0
         """Seconds inside the training loop, without validation."""
@@ -68,30 +80,42 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._average: dict[str, torch.Tensor] = {}
         self._num_worse = 0
         self._loss = math.nan
+        self._validated_step = 0
         self._since = 0.0
+        self._saved_at = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._since = time.monotonic()
+        self._since = self._saved_at = time.monotonic()
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.num_tokens += self.fetched.popleft()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Average, report progress, and validate when it is time."""
+        """Average, report progress, validate when it is time, and ask for checkpoints."""
         model = kwargs["model"]
+        self.num_tokens += self.fetched.popleft()
         if self.config.average_decay:
             self._update_average(model, state.global_step)
-        elapsed_s = self.train_s + time.monotonic() - self._since
-        self.report_progress(
-            Progress(
-                step=state.global_step,
-                num_steps=state.max_steps,
-                loss=self._loss,
-                tokens_per_s=self.num_tokens / max(elapsed_s, 1e-9),
-                seconds_left=elapsed_s / state.global_step * (state.max_steps - state.global_step),
-            )
-        )
-        if state.global_step % self.validate_every == 0 or state.global_step == state.max_steps:
-            self.train_s = elapsed_s
-            control.should_training_stop |= self._validate(model, state)
-            self._since = time.monotonic()
+        self._report(state)
+        self.validate_if_due(model, state)
+        is_cut = self.stop.is_asked and not self.is_finished
+        control.should_training_stop |= self.is_finished or is_cut
+        control.should_save |= is_cut or self._is_checkpoint_due(state)
+
+    def validate_if_due(self, model: torch.nn.Module, state: Any) -> None:
+        """Validate unless this step is not one for it, was validated, or SIGTERM cuts it short."""
+        is_last = state.global_step == state.max_steps
+        is_due = state.global_step % self.validate_every == 0 or is_last
+        if is_due and self._validated_step < state.global_step:
+            self.train_s = self._elapsed_s()
+            try:
+                is_stopped = self._validate(model, state)
+            except StopAsked:
+                return
+            finally:
+                self._since = time.monotonic()
+            self._validated_step = state.global_step
+            self.is_finished = is_stopped or is_last
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any
@@ -108,26 +132,89 @@ class Watch(TrainerCallback):  # type: ignore[misc]
                 "or raise train.warmup_ratio"
             )
 
+    def snapshot(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """All that a checkpoint must hold of the Watch, as tensors and plain values."""
+        tensors = {f"best.{name}": tensor for name, tensor in self._best.items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self._average.items()}
+        return tensors, {
+            "curve": [point.model_dump() for point in self.curve],
+            "best": [self.best_step, self.best_value],
+            "num_worse": self._num_worse,
+            "validated_step": self._validated_step,
+            "loss": self._loss,
+            "num_tokens": self.num_tokens,
+            "train_s": self._elapsed_s(),
+        }
+
+    def restore(
+        self,
+        tensors: Mapping[str, torch.Tensor],
+        values: Mapping[str, Any],
+        device: torch.device,
+    ) -> None:
+        """Become what `snapshot` saw."""
+        parts: dict[str, dict[str, torch.Tensor]] = {"best": {}, "average": {}}
+        for key, tensor in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = tensor.clone().to(device)
+        self._best, self._average = parts["best"], parts["average"]
+        self.curve = [CurvePoint(**point) for point in values["curve"]]
+        self.best_step, self.best_value = values["best"]
+        self._num_worse = values["num_worse"]
+        self._validated_step = values["validated_step"]
+        self._loss = values["loss"]
+        self.num_tokens = values["num_tokens"]
+        self.train_s = values["train_s"]
+        self._since = time.monotonic()
+
     def restore_best(self, model: torch.nn.Module) -> None:
         """Put the best validated weights into `model`."""
         model.load_state_dict(self._best)
+
+    def _elapsed_s(self) -> float:
+        return self.train_s + time.monotonic() - self._since
+
+    def _report(self, state: Any) -> None:
+        elapsed_s = self._elapsed_s()
+        self.report_progress(
+            Progress(
+                step=state.global_step,
+                num_steps=state.max_steps,
+                loss=self._loss,
+                tokens_per_s=self.num_tokens / max(elapsed_s, 1e-9),
+                seconds_left=elapsed_s / state.global_step * (state.max_steps - state.global_step),
+            )
+        )
+
+    def _is_checkpoint_due(self, state: Any) -> bool:
+        """At the end of each epoch, and on the clock between."""
+        if self.checkpoint_every_s is None or self.is_finished:
+            return False
+        is_late = time.monotonic() - self._saved_at >= self.checkpoint_every_s
+        if is_late or state.global_step % self.steps_per_epoch == 0:
+            self._saved_at = time.monotonic()
+            return True
+        return False
 
     def _validate(self, model: torch.nn.Module, state: Any) -> bool:
         """Score the validation split; returns whether to stop early."""
         trained = self._swap_in_average(model)
         model.eval()
-        scores = self._score(model)
-        model.train()
-        for name in ("accuracy", "macro_f1", "log_loss"):
-            self._point(state, f"validation_{name}", scores[name])
-        if not math.isfinite(scores["log_loss"]):
-            raise TrainingDiverged(
-                f"the validation loss is {scores['log_loss']} at step {state.global_step}; "
-                f"lower train.learning_rate={self.config.learning_rate:g}"
-            )
-        self._keep_if_better(model, scores[self.config.metric], state.global_step)
-        if trained:
-            model.load_state_dict(trained)
+        try:
+            with self.stop.interrupting():
+                scores = self._score(model)
+            for name in ("accuracy", "macro_f1", "log_loss"):
+                self._point(state, f"validation_{name}", scores[name])
+            if not math.isfinite(scores["log_loss"]):
+                raise TrainingDiverged(
+                    f"the validation loss is {scores['log_loss']} at step {state.global_step}; "
+                    f"lower train.learning_rate={self.config.learning_rate:g}"
+                )
+            self._keep_if_better(model, scores[self.config.metric], state.global_step)
+        finally:
+            model.train()
+            if trained:
+                model.load_state_dict(trained)
         return 0 < self.config.early_stopping <= self._num_worse
 
     def _score(self, model: torch.nn.Module) -> dict[str, float]:
@@ -155,8 +242,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             self._average = {n: p.detach().clone() for n, p in model.named_parameters()}
             return
         decay = min(self.config.average_decay, (1 + step) / (10 + step))
-        parameters = [p.detach() for _, p in model.named_parameters()]
-        torch._foreach_lerp_(list(self._average.values()), parameters, 1 - decay)
+        parameters = {n: p.detach() for n, p in model.named_parameters()}
+        averages = [self._average[name] for name in parameters]
+        torch._foreach_lerp_(averages, list(parameters.values()), 1 - decay)
 
     def _swap_in_average(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
         """Put the averaged weights into `model`; returns those that were there."""

@@ -57,6 +57,13 @@ def put_folder(
         )
 
 
+def delete_folder(store: Store, prefix: str) -> None:
+    """Remove a payload, the manifest first: no reader takes half of it for the whole."""
+    store.delete(f"{prefix}/{MANIFEST}")
+    for key in list(store.list(prefix)):
+        store.delete(key)
+
+
 def read_manifest(store: Store, prefix: str) -> dict[str, JsonValue]:
     """The manifest of a complete payload.
 

@@ -60,8 +60,8 @@ class Registry:
             tags={TAG_TRAIN_KEY: train_key, **tags},
             log_system_metrics=True,
         ) as run:
-            if not found:
-                mlflow.log_params(params)
+            known = found[0].data.params if found else {}
+            mlflow.log_params({name: p for name, p in params.items() if name not in known})
             yield TrainingRun(self.client, run.info.run_id)
 
     def _experiment_id(self, name: str) -> str:
@@ -251,9 +251,18 @@ class TrainingRun:
         self.run_id = run_id
 
     def log_points(self, points: Sequence[CurvePoint]) -> None:
-        """Write points of a curve."""
+        """Write the points of a curve that are not there yet: a killed run may have written some."""
         now_ms = int(time.time() * 1000)
-        metrics = [Metric(point.name, point.value, now_ms, point.step) for point in points]
+        known = {
+            (name, metric.step)
+            for name in {point.name for point in points}
+            for metric in self.client.get_metric_history(self.run_id, name)
+        }
+        metrics = [
+            Metric(point.name, point.value, now_ms, point.step)
+            for point in points
+            if (point.name, point.step) not in known
+        ]
         for start in range(0, len(metrics), 900):  # MLflow takes at most 1,000 a call
             self.client.log_batch(self.run_id, metrics=metrics[start : start + 900])
 

@@ -20,6 +20,7 @@ from records.base import digest_of, file_sha256
 from records.data import DataRef
 from records.document import CurvePoint, TrainResult
 from tasks.check import read_split
+from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
 from tasks.payload import open_folder, put_folder
 from tasks.place import Place
 from tasks.registry import Registry
@@ -48,7 +49,7 @@ def train_key(data: DataRef, base_digest: str, config: TrainConfig) -> str:
         [
             data.data_key,
             base_digest,
-            config.model_dump(mode="json"),
+            config.model_dump(mode="json", exclude={"checkpoint_every_s"}),
             TRAIN_VERSION,
             training_identity(config),
         ]
@@ -61,8 +62,11 @@ def train_challenger(
 ) -> TrainResult:
     """Fine-tune and store the challenger, or take the one that this key already made.
 
+    A training that was killed goes on from its last whole checkpoint, in the same MLflow run.
+
     Raises:
         ModelError: a setting or the base model is wrong, or the training diverged.
+        TrainingInterrupted: SIGTERM came; a rerun goes on.
     """
     store = place.open()
     result_key = f"trains/{key}.json"
@@ -80,12 +84,13 @@ def train_challenger(
             tags={"refit.snapshot": data.snapshot.snapshot_digest, "refit.base": found.digest},
         ) as run:
             run.log_dataset(data)
-            trained = _train(place, data, found, config, out, scratch / "work")
+            trained = _train(place, data, found, config, key, out, scratch / "work")
             run.log_points(trained.curve)
             result = _describe(trained, key, out, found, config, run.run_id)
         # Nothing of this key in it: another key may make the same bytes, and they are one payload.
         put_folder(store, result.model_key, out)
     store.write(result_key, result.to_json())
+    delete_checkpoints(store, key, place.cache)
     return result
 
 
@@ -100,12 +105,12 @@ def labelled_texts(rows: pd.DataFrame) -> LabelledTexts:
 
 
 def _train(
-    place: Place, data: DataRef, base: Base, config: TrainConfig, out: Path, work: Path
+    place: Place, data: DataRef, base: Base, config: TrainConfig, key: str, out: Path, work: Path
 ) -> Trained:
     store = place.open()
     training = read_split(store, data.split("train"), place.cache)
     validation = read_split(store, data.split("validation"), place.cache)
-    with progress_bar() as on_progress:
+    with progress_bar() as on_progress, CheckpointWriter(store, key) as checkpoints:
         return train(
             config=config,
             base=base,
@@ -117,6 +122,8 @@ def _train(
             work=work,
             on_log=_log_validation,
             on_progress=on_progress,
+            on_checkpoint=checkpoints.put,
+            resume_from=find_checkpoint(store, key, place.cache),
         )
 
 
