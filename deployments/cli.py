@@ -253,7 +253,7 @@ def _check_base(recipe: Any) -> None:
     """Refuse a base that cannot be had before any server is started or row is read."""
     from models.base import check_length, resolve_base
 
-    if not recipe.base.model.startswith("models:/"):
+    if recipe.base.scratch is None and not recipe.base.model.startswith("models:/"):
         base = resolve_base(recipe.base)
         check_length(recipe.train.max_length, base.path, base.uri)
 

@@ -4,7 +4,7 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -201,9 +201,10 @@ def _did_you_mean(location: Sequence[str | int]) -> str:
     fields: Any = Recipe
     for part in location[:-1]:
         annotation = fields.model_fields[str(part)].annotation if part in fields.model_fields else 0
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type)]
+        fields = next((t for t in inner if issubclass(t, BaseModel)), None)
+        if fields is None:
             return ""
-        fields = annotation
     known = sorted(fields.model_fields)
     close = difflib.get_close_matches(str(location[-1]), known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
@@ -221,6 +222,7 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     for name in recipe.gate.slices.required:
         if name.partition("=")[0] not in recipe.gate.slices.columns:
             yield f"gate.slices.required: {name!r} names no column of gate.slices.columns"
+    yield from _scratch_problems(recipe)
     for field in ("group_by", "time"):
         value = getattr(recipe.split, field)
         if value and value not in recipe.data.attributes:
@@ -231,4 +233,21 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     if not is_loss and not 0 <= least < 1:
         yield (
             f"gate.minimum: {least:g} is no {recipe.gate.metric}; give a share from 0 to below 1"
+        )
+
+
+def _scratch_problems(recipe: Recipe) -> Iterator[str]:
+    """What base.scratch cannot be in this recipe."""
+    scratch, max_length = recipe.base.scratch, recipe.train.max_length
+    if scratch is None:
+        return
+    if scratch.architecture == "marian":
+        yield (
+            "base.scratch.architecture: 'marian' has no head for classification; "
+            "use bert, xlnet, gpt2, llama or t5"
+        )
+    if scratch.has_fixed_positions and max_length > scratch.positions:
+        yield (
+            f"train.max_length: {max_length} exceeds base.scratch.positions={scratch.positions}; "
+            "lower one or raise the other"
         )

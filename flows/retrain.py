@@ -82,8 +82,6 @@ def run(request: Request) -> RunResult:
     check_claim(place.open(), name, recipe.name, recipe.task)
     with costs.step("reconcile"):
         reconcile(place, name)
-    with costs.step("base"):
-        base = base_digest(place, recipe.base)
     with costs.step("ingest"):
         snapshot = ingest(place, recipe.data)
     with costs.step("check"):
@@ -92,6 +90,8 @@ def run(request: Request) -> RunResult:
         return refuse_data(data, name)
     say_counts(data)
     say_power(recipe, data)
+    with costs.step("base"):
+        base = base_digest(place, recipe.base, data)
     key = train_key(data, base, recipe.train)
     if done := same_champion(request, key):
         return done

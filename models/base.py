@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.config import BaseConfig
+from models.config import SCRATCH, BaseConfig
 from models.errors import SettingExceedsModel, UnknownBase
 from records.base import digest_of, file_sha256
 
@@ -54,19 +54,19 @@ class Base:
     is_lineage_known: bool
 
 
-def resolve_base(config: BaseConfig, *, registered: Path | None = None) -> Base:
+def resolve_base(config: BaseConfig, *, folder: Path | None = None) -> Base:
     """Find and verify the base model.
 
     Args:
         config: the recipe's `base`.
-        registered: folder of a `models:/` base, fetched by whoever knows the registry.
+        folder: where a `models:/` or scratch base lies, put there by whoever knows the store.
 
     Raises:
         UnknownBase: it is not there, has no safetensors, is not what its digest says, or the hub
             cannot be reached.
     """
-    if registered is not None:
-        path = registered
+    if folder is not None:
+        path = folder
     elif config.model.startswith("package:"):
         path = _packaged(config.model.removeprefix("package:"))
     elif Path(config.model).expanduser().is_dir():
@@ -78,7 +78,7 @@ def resolve_base(config: BaseConfig, *, registered: Path | None = None) -> Base:
     check_folder(path, config.model)
     groups, known = read_lineage(path)
     return Base(
-        uri=config.model,
+        uri=f"{SCRATCH}:{config.scratch.architecture}" if config.scratch else config.model,
         path=path,
         digest=folder_digest(path),
         groups=groups,

@@ -1,13 +1,90 @@
 """The `base` and `train` parts of a recipe."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from records.base import Record
 
 TRAIN_VERSION = 1
 """Part of every train key: raise it when the same configuration would train otherwise."""
+
+
+SCRATCH = "scratch"
+"""What `base.model` says where `base.scratch` describes the model."""
+
+Architecture = Literal["bert", "gpt2", "llama", "xlnet", "t5", "marian"]
+
+FEWEST_TOKENS = {"bpe": 300, "unigram": 300, "wordpiece": 600}
+"""Every byte and the special tokens, and some left to learn; WordPiece writes each byte twice."""
+
+
+class ScratchConfig(Record):
+    """A model from nothing: its shape, and a tokenizer that is trained on the training split."""
+
+    architecture: Architecture = Field(
+        ...,
+        description="bert, xlnet (encoders), gpt2, llama (decoders), t5, marian (encoder-decoders).",
+    )
+    layers: int = Field(
+        4, ge=1, le=200, description="Layers; an encoder-decoder has as many in each half."
+    )
+    width: int = Field(128, ge=8, le=65_536, description="Numbers per token; a multiple of heads.")
+    heads: int = Field(4, ge=1, le=1024, description="Attention heads in each layer.")
+    feed_forward: int | None = Field(
+        None, ge=1, le=1_000_000, description="Inner width; none: 4 * width."
+    )
+    positions: int = Field(
+        512,
+        ge=8,
+        le=1_000_000,
+        description="Longest text, tokens; without meaning for xlnet and t5, whose positions are "
+        "relative.",
+    )
+    vocabulary: int = Field(
+        8000, ge=300, le=1_000_000, description="Most tokens; little data may give fewer."
+    )
+    tokenizer: Literal["bpe", "unigram", "wordpiece"] = Field(
+        "bpe", description="How the tokens are learnt; all work on bytes, so that no text is lost."
+    )
+    seed: int = Field(1, ge=0, lt=2**31, description="Of the first weights.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if problems := self.problems():
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def has_fixed_positions(self) -> bool:
+        """Whether a text may not be longer than `positions`."""
+        return self.architecture not in ("xlnet", "t5")
+
+    def problems(self) -> list[str]:
+        """What the fields together cannot be, each with the next step."""
+        found = []
+        if self.width % self.heads:
+            below, above = self.width // self.heads * self.heads, -self.width % self.heads
+            near = " or ".join(str(n) for n in (below, self.width + above) if n >= 8)
+            found.append(
+                f"width={self.width} is not divisible by heads={self.heads}; give width {near}"
+            )
+        elif self.architecture == "llama" and self.width // self.heads % 2:
+            found.append(
+                f"width={self.width} / heads={self.heads} is odd, and llama turns pairs; "
+                f"give width {self.width + self.heads}"
+            )
+        elif self.width % 2 and self.architecture in ("xlnet", "marian"):
+            found.append(
+                f"width={self.width} is odd, and sinusoidal positions of {self.architecture} come "
+                "in pairs; give an even width"
+            )
+        if self.vocabulary < FEWEST_TOKENS[self.tokenizer]:
+            found.append(
+                f"vocabulary={self.vocabulary} is under the {FEWEST_TOKENS[self.tokenizer]} that "
+                f"{self.tokenizer} needs for every byte; raise it"
+            )
+        return found
 
 
 class BaseConfig(Record):
@@ -22,6 +99,26 @@ class BaseConfig(Record):
     revision: str | None = Field(
         None, description="Commit of a hub model (40 hex digits); hub ids need one."
     )
+    scratch: ScratchConfig | None = Field(
+        None, description="Instead of `model`: one built here, untrained."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_scratch(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("scratch") is not None:
+            return {"model": SCRATCH, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.model == SCRATCH) != (self.scratch is not None):
+            raise ValueError(
+                f"model={self.model!r} and scratch exclude each other; leave one out"
+                if self.scratch
+                else "model='scratch' needs base.scratch.architecture (bert, gpt2, llama, ...)"
+            )
+        return self
 
 
 class TrainConfig(Record):

@@ -61,9 +61,10 @@ def training_identity(config: TrainConfig) -> dict[str, object]:
     }
 
 
-def attention_kind() -> str:
-    """Eager on processors, where it beat the fused kernel (docs/log.md); the library's on cards."""
-    return "sdpa" if torch.cuda.is_available() else "eager"
+def attention_kind() -> str | None:
+    """Eager on processors, where it beat the fused kernel (docs/log.md); on cards the library's
+    choice (None): fused, but for XLNet and others that have no fused one."""
+    return None if torch.cuda.is_available() else "eager"
 
 
 def optimiser_name() -> str:

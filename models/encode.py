@@ -32,13 +32,24 @@ def load_tokenizer(path: Path, max_length: int | None = None) -> Any:
     """
     from transformers import AutoTokenizer
 
-    options = {} if max_length is None else {"model_max_length": max_length}
+    options: dict[str, Any] = {}
+    if max_length is not None:
+        options = {
+            "model_max_length": max_length,
+            # A text that spells a special token out is text: T5 counts the ends in its input.
+            "split_special_tokens": True,
+            # Segments say nothing of a single text, and XLNet would number them unlike `pad`.
+            "model_input_names": ["input_ids", "attention_mask"],
+        }
     if not any((path / name).is_file() for name in VOCABULARY_FILES):
         raise UnknownBase(f"{path.name!r} has no tokenizer: none of {', '.join(VOCABULARY_FILES)}")
     try:
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError) as exc:
         raise UnknownBase(f"the tokenizer in {path.name!r} cannot be loaded: {exc}") from exc
+    if tokenizer.pad_token_id is None:  # GPT-2 and its kin never needed one
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> Encoded:
@@ -78,13 +89,17 @@ def _head(tokenizer: Any, text: str, limit: int) -> str:
 
 
 def pad(tokenizer: Any, rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
-    """Rows of ids to `input_ids` and `attention_mask`, both (B, T) int64, padded on the right."""
+    """Rows of ids to `input_ids` and `attention_mask`, both (B, T) int64.
+
+    The tokenizer's `padding_side` says where: XLNet's answer stands at the end of the row.
+    """
     longest = max(len(ids) for ids in rows)
     input_ids_BT = torch.full((len(rows), longest), tokenizer.pad_token_id, dtype=torch.long)
     attention_mask_BT = torch.zeros((len(rows), longest), dtype=torch.long)
     for i, ids in enumerate(rows):
-        input_ids_BT[i, : len(ids)] = torch.tensor(ids, dtype=torch.long)
-        attention_mask_BT[i, : len(ids)] = 1
+        first = longest - len(ids) if tokenizer.padding_side == "left" else 0
+        input_ids_BT[i, first : first + len(ids)] = torch.tensor(ids, dtype=torch.long)
+        attention_mask_BT[i, first : first + len(ids)] = 1
     return {"input_ids": input_ids_BT, "attention_mask": attention_mask_BT}
 
 

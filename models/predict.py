@@ -16,7 +16,7 @@ from models.device import attention_kind, hide_loading_bars
 from models.encode import encode, load_tokenizer, pad
 from models.errors import UnknownBase
 
-BATCH_RULE = "sorted by length, 32 rows, padded right to the longest"
+BATCH_RULE = "sorted by length, 32 rows, padded to the longest"
 BATCH_SIZE = 32
 
 

@@ -107,6 +107,7 @@ def train(
     started = time.monotonic()
     tokenizer = load_tokenizer(base.path, config.max_length)
     model = _load_classifier(base, config, labels)
+    model.config.pad_token_id = tokenizer.pad_token_id  # decoders answer at the last other token
     train_rows, valid_rows = encode(tokenizer, training.texts), encode(tokenizer, validation.texts)
     watch = Watch(
         config=config,
@@ -171,7 +172,8 @@ def _load_classifier(base: Base, config: TrainConfig, labels: tuple[str, ...]) -
         known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
         if config.dropout is not None:
             for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout",
-                         "attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop"):  # fmt: skip
+                         "attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop",
+                         "dropout_rate"):  # fmt: skip
                 if hasattr(known, name):
                     overrides[name] = config.dropout
         model = AutoModelForSequenceClassification.from_pretrained(

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from models.base import Base, resolve_base
-from models.config import TRAIN_VERSION, BaseConfig, TrainConfig
+from models.config import TRAIN_VERSION, BaseConfig, ScratchConfig, TrainConfig
 from models.device import training_identity
+from models.scratch import scratch_key, write_scratch
 from models.train import LabelledTexts, Trained, train
 from models.watch import Progress as TrainingProgress
 from records.base import digest_of, file_sha256
@@ -21,7 +22,7 @@ from records.data import DataRef
 from records.document import CurvePoint, TrainResult
 from tasks.check import read_split
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
-from tasks.payload import open_folder, put_folder
+from tasks.payload import MANIFEST, open_folder, put_folder
 from tasks.place import Place
 from tasks.registry import Registry
 from tasks.retries import RETRIED
@@ -30,17 +31,35 @@ log = logging.getLogger("refit")
 
 
 @task(name="choose-base", task_run_name="verify the base model", **RETRIED)
-def base_digest(place: Place, base: BaseConfig) -> str:
+def base_digest(place: Place, base: BaseConfig, data: DataRef) -> str:
     """Digest of the base model's files; raises UnknownBase where it is not what it should be."""
-    return find_base(place, base).digest
+    return find_base(place, base, data).digest
 
 
-def find_base(place: Place, config: BaseConfig) -> Base:
-    """The base model on this machine's disk; `models:/name@alias` comes from the registry."""
-    if not config.model.startswith("models:/"):
-        return resolve_base(config)
-    digest = Registry(place).digest_of_uri(config.model)
-    return resolve_base(config, registered=model_folder(place, f"models/{digest}"))
+def find_base(place: Place, config: BaseConfig, data: DataRef) -> Base:
+    """The base model on this machine's disk.
+
+    `models:/name@alias` comes from the registry; `base.scratch` is made of the training split, once
+    for a store.
+    """
+    if config.scratch is not None:
+        return resolve_base(config, folder=_scratch_folder(place, config.scratch, data))
+    if config.model.startswith("models:/"):
+        digest = Registry(place).digest_of_uri(config.model)
+        return resolve_base(config, folder=model_folder(place, f"models/{digest}"))
+    return resolve_base(config)
+
+
+def _scratch_folder(place: Place, config: ScratchConfig, data: DataRef) -> Path:
+    store, split = place.open(), data.split("train")
+    prefix = f"bases/{scratch_key(config, split.sha256)}"
+    if not store.exists(f"{prefix}/{MANIFEST}"):
+        log.info("from scratch: training a %s tokenizer, drawing weights", config.tokenizer)
+        rows = read_split(store, split, place.cache)
+        with place.scratch() as scratch:
+            write_scratch(config, rows["text"], frozenset(rows["group"]), scratch / "base")
+            put_folder(store, prefix, scratch / "base")
+    return open_folder(store, prefix, place.cache)
 
 
 def train_key(data: DataRef, base_digest: str, config: TrainConfig) -> str:
@@ -74,7 +93,7 @@ def train_challenger(
         result = TrainResult.from_json(store.read(result_key))
         log.info("this training was done before: model %s", result.model_digest[:8])
         return result
-    found = find_base(place, base)
+    found = find_base(place, base, data)
     with place.scratch() as scratch:
         out = scratch / "model"
         with Registry(place).training_run(

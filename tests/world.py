@@ -87,7 +87,7 @@ class World:
     def train(self, recipe: Recipe) -> TrainResult:
         """The recipe's challenger; taken from the store where it was trained before."""
         data = self.data(recipe)
-        key = train_key(data, base_digest.fn(self.place, recipe.base), recipe.train)
+        key = train_key(data, base_digest.fn(self.place, recipe.base, data), recipe.train)
         return train_challenger.fn(self.place, NAME, data, recipe.base, recipe.train, key)
 
     def evaluate(self, recipe: Recipe, challenger: TrainResult) -> str:

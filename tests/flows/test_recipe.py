@@ -76,7 +76,7 @@ def test_schema_is_a_schema_and_describes_every_field() -> None:
             "gate.budgets.latency_p95=3",
             "gate.budgets.latency_p95: unknown key; did you mean 'latency_p95_ms'?",
         ),
-        ("base.zzz=1", "base.zzz: unknown key; known: model, revision"),
+        ("base.zzz=1", "base.zzz: unknown key; known: model, revision, scratch"),
     ],
 )
 def test_unknown_key_names_its_neighbour(override: str, expected: str) -> None:

@@ -169,7 +169,7 @@ def test_folder_digest_is_of_what_loading_reads_and_not_of_the_path(tmp_path: Pa
 def test_a_registered_base_is_the_folder_that_was_fetched(tmp_path: Path) -> None:
     base = make_base(tmp_path / "base")
     config = BaseConfig(model="models:/reviews@champion")
-    registered = resolve_base(config, registered=base.path)
+    registered = resolve_base(config, folder=base.path)
     assert (registered.uri, registered.digest) == ("models:/reviews@champion", base.digest)
 
 
