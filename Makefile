@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test check bench mutants install services constraints clean
+.PHONY: demo test check bench mutants faults install services constraints clean
 
 demo: install  ## The whole story in five minutes: promote, unchanged, refuse, promote, roll back.
 	$(BIN)/python -m deployments.demo
@@ -23,6 +23,9 @@ bench: install  ## Side by side: the usual script, the Trainer at its best, refi
 
 mutants: install  ## Break gate and ledger by hand; every break must be caught.
 	$(BIN)/python -m tests.mutants.run
+
+faults: install  ## Kill a run at 60 writes and 40 instants; each rerun must end the same.
+	OMP_NUM_THREADS=1 REFIT_FAULTS=all $(BIN)/python -m pytest tests/faults
 
 install: .venv/installed
 

@@ -19,16 +19,16 @@ from records.evaluation import Candidate, IndexEntry, RunResult
 from records.ledger import LedgerEntry
 from report.card import model_card
 from tasks.check import check
-from tasks.decide import decide_challenger, read_decision
+from tasks.decide import decide_challenger, read_decision, read_index
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
 from tasks.ledger import ChampionChanged, anchor, champion, check_claim, history, is_held
 from tasks.place import Place
 from tasks.promote import promote
-from tasks.publish import publish, publish_refused_data
+from tasks.publish import publish, publish_refused_data, report_key
 from tasks.reconcile import reconcile
 from tasks.registry import Registry
-from tasks.train import base_digest, train_challenger, train_key
+from tasks.train import base_digest, read_result, train_challenger, train_key
 
 log = logging.getLogger("refit")
 
@@ -93,7 +93,7 @@ def run(request: Request) -> RunResult:
     with costs.step("base"):
         base = base_digest(place, recipe.base, data)
     key = train_key(data, base, recipe.train)
-    if done := same_champion(request, key):
+    if done := same_champion(request, data, key):
         return done
     with costs.step("train"):
         challenger = train_challenger(place, name, data, recipe.base, recipe.train, key)
@@ -125,7 +125,8 @@ def judge(request: Request, data: DataRef, challenger: TrainResult) -> RunResult
             recipe.split.salt,
             challenger.train_key,
         )
-    if is_earlier and entry.verdict == "refuse":
+    is_published = place.open().exists(report_key(request.name, entry.decision_digest))
+    if is_earlier and entry.verdict == "refuse" and is_published:
         return RunResult(
             name=request.name,
             outcome="unchanged",
@@ -190,13 +191,27 @@ def candidates(challenger: TrainResult, entries: tuple[LedgerEntry, ...]) -> tup
     )
 
 
-def same_champion(request: Request, key: str) -> RunResult | None:
+def same_champion(request: Request, data: DataRef, key: str) -> RunResult | None:
     """The outcome `unchanged` where the champion came from this very train key."""
     live = champion(request.history())
     if live is None or live.train_key != key:
         return None
+    finish_report(request, data, live)
     why = "data, settings, code and base are those of the champion"
     return unchanged(request.name, live, why)
+
+
+def finish_report(request: Request, data: DataRef, live: LedgerEntry) -> None:
+    """Write the page of a promotion whose run was killed before it came to that."""
+    store, digest = request.place.open(), live.decision_digest
+    if not digest or store.exists(report_key(request.name, digest)):
+        return
+    challenger = read_result(store, live.train_key)
+    entry = next((e for e in read_index(store, request.name) if e.decision_digest == digest), None)
+    if challenger is not None and entry is not None:
+        document = describe(request, data, challenger, entry)
+        ended = {"outcome": "promoted", "model_version": live.version}
+        publish(request.place, document.model_copy(update=ended))
 
 
 def unchanged(name: str, live: LedgerEntry, why: str) -> RunResult:

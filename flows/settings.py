@@ -39,12 +39,14 @@ QUIET = {
 def load_place() -> Place:
     """Where this process keeps and finds things."""
     home = Path(os.environ.get("REFIT_HOME", ".refit")).expanduser().resolve()
+    embedded = f"sqlite:///{home / 'mlflow.db'}"
+    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI", embedded)
     return Place(
         home=str(home),
         store_uri=os.environ.get("REFIT_STORE", str(home / "store")),
         s3_endpoint_url=os.environ.get("REFIT_S3_ENDPOINT_URL"),
-        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
-        is_tracking_embedded="MLFLOW_TRACKING_URI" not in os.environ,
+        tracking_uri=tracking_uri,
+        is_tracking_embedded=tracking_uri == embedded,  # MLflow sets the variable when it is used
     )
 
 

@@ -30,9 +30,6 @@ def publish(place: Place, document: DecisionDocument) -> str:
     store = place.open()
     name, digest = document.file.record.name, document.decision_digest
     page = render(document, shown_texts(place, document))
-    prefix = f"reports/{name}/{digest}"
-    store.write(f"{prefix}/document.json", document.to_json())
-    store.write(f"{prefix}/report.html", page.encode("utf-8", "replace"))
     folder = Path(place.home) / "reports" / name / digest[:12]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
@@ -49,7 +46,15 @@ def publish(place: Place, document: DecisionDocument) -> str:
         key=artifact_key(name, "rules"),
         description=f"The gate's rules for {name}",
     )
+    key = report_key(name, digest)
+    store.write(key.replace("document.json", "report.html"), page.encode("utf-8", "replace"))
+    store.write(key, document.to_json())  # last: where it is, everything else was written
     return str(path)
+
+
+def report_key(name: str, decision_digest: str) -> str:
+    """Key of a decision's document, which is there when its report is finished."""
+    return f"reports/{name}/{decision_digest}/document.json"
 
 
 def shown_texts(place: Place, document: DecisionDocument) -> dict[str, str]:

@@ -22,6 +22,7 @@ from records.data import DataRef
 from records.document import CurvePoint, TrainResult
 from tasks.check import read_split
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
+from tasks.objects import Store
 from tasks.payload import MANIFEST, open_folder, put_folder
 from tasks.place import Place
 from tasks.registry import Registry
@@ -88,11 +89,9 @@ def train_challenger(
         TrainingInterrupted: SIGTERM came; a rerun goes on.
     """
     store = place.open()
-    result_key = f"trains/{key}.json"
-    if store.exists(result_key):
-        result = TrainResult.from_json(store.read(result_key))
-        log.info("this training was done before: model %s", result.model_digest[:8])
-        return result
+    if (done := read_result(store, key)) is not None:
+        log.info("this training was done before: model %s", done.model_digest[:8])
+        return done
     found = find_base(place, base, data)
     with place.scratch() as scratch:
         out = scratch / "model"
@@ -108,9 +107,15 @@ def train_challenger(
             result = _describe(trained, key, out, found, config, run.run_id)
         # Nothing of this key in it: another key may make the same bytes, and they are one payload.
         put_folder(store, result.model_key, out)
-    store.write(result_key, result.to_json())
+    store.write(_result_key(key), result.to_json())
     delete_checkpoints(store, key, place.cache)
     return result
+
+
+def read_result(store: Store, train_key: str) -> TrainResult | None:
+    """What a train key made; None where nothing was made yet."""
+    key = _result_key(train_key)
+    return TrainResult.from_json(store.read(key)) if store.exists(key) else None
 
 
 def model_folder(place: Place, model_key: str) -> Path:
@@ -121,6 +126,10 @@ def model_folder(place: Place, model_key: str) -> Path:
 def labelled_texts(rows: pd.DataFrame) -> LabelledTexts:
     """Texts and labels of a split."""
     return LabelledTexts(rows["text"].tolist(), rows["label"].tolist())
+
+
+def _result_key(train_key: str) -> str:
+    return f"trains/{train_key}.json"
 
 
 def _train(

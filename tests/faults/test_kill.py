@@ -1,0 +1,120 @@
+"""Killed anywhere: one plain rerun ends as if nothing had happened.
+
+The process group of a real `refit run` gets SIGKILL before or after a write to store or registry,
+or at a random instant. CI runs a dozen points; `make faults` 60 points and 40 instants.
+"""
+
+import os
+import random
+import shutil
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from records.base import file_sha256
+from tasks.ledger import champion, verify
+from tasks.payload import open_folder
+from tasks.registry import TAG_DIGEST
+from tests.faults.conftest import RECIPE
+from tests.faults.runs import Zygote
+from tests.world import NAME, World
+
+pytest_plugins = ["tests.worlds"]
+
+IS_FULL = os.environ.get("REFIT_FAULTS") == "all"
+NUM_POINTS, NUM_INSTANTS = (60, 40) if IS_FULL else (12, 2)
+SEED = 20261124
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The run that was never killed: how it ended, its points in order, and how long it took."""
+
+    outcome: dict[str, Any]
+    points: list[str]
+    wall_s: float
+    scores: Path
+
+
+def outcome(world: World) -> dict[str, Any]:
+    """All that must be the same, however often the run was killed."""
+    live = champion(world.entries)
+    assert live is not None
+    folder = open_folder(world.store, live.model_uri, world.home / "cache")
+    (decision,) = world.index
+    assert verify(world.store, NAME) == []
+    report = f"reports/{NAME}/{decision.decision_digest}"
+    return {
+        "weights": file_sha256(folder / "model.safetensors"),
+        "ledger": [
+            (e.sequence, e.action, e.version, e.model_digest, e.train_key, e.replaces, e.is_anchor)
+            for e in world.entries
+        ],
+        "alias": world.alias,
+        "mirror": world.registry.mirrored_head(NAME)[0],
+        "versions": [(v.version, v.tags[TAG_DIGEST]) for v in world.registry.versions(NAME)],
+        "runs": sorted((r.data.tags["refit.train_key"], r.info.status) for r in world.runs()),
+        "verdict": (decision.verdict, decision.decision_digest == live.decision_digest),
+        "report": [world.store.exists(f"{report}/{n}") for n in ("document.json", "report.html")],
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    start_world: World, zygote: Zygote, tmp_path_factory: pytest.TempPathFactory
+) -> Undisturbed:
+    world = start_world.copy_to(tmp_path_factory.mktemp("undisturbed") / "home")
+    started = time.monotonic()
+    command = zygote.start(world, "run", RECIPE)
+    assert command.wait() == 0, command.said
+    wall_s = time.monotonic() - started
+    points = command.points.read_text("utf-8").splitlines()
+    (live,) = (e for e in world.entries if e.sequence == 1)
+    scores = world.path(f"scores/{live.model_digest}")
+    return Undisturbed(outcome(world), points, wall_s, scores)
+
+
+def spread(points: list[str], number: int) -> list[str]:
+    """One point out of each of `number` equal stretches of the run, the same ones every time."""
+    draw = random.Random(SEED)
+    bounds = [round(i * len(points) / number) for i in range(number + 1)]
+    return [draw.choice(points[a:b]) for a, b in pairwise(bounds) if a < b]
+
+
+@pytest.fixture
+def prepared(world: World, undisturbed: Undisturbed) -> World:
+    """The champion was scored before, as in every run but a model's first."""
+    shutil.copytree(undisturbed.scores, world.path(f"scores/{undisturbed.scores.name}"))
+    return world
+
+
+@pytest.mark.parametrize("number", range(NUM_POINTS))
+def test_run_killed_at_a_write_ends_the_same_when_it_is_run_again(
+    prepared: World, zygote: Zygote, undisturbed: Undisturbed, number: int
+) -> None:
+    points = spread(undisturbed.points, NUM_POINTS)
+    if number >= len(points):
+        pytest.skip(f"the run has only {len(points)} points")
+    killed = zygote.start(prepared, "run", RECIPE, kill_at=points[number])
+    assert killed.wait() == -9, killed.said
+    again = zygote.start(prepared, "run", RECIPE)
+    assert again.wait() == 0, f"killed {points[number]}, then: {again.said}"
+    assert outcome(prepared) == undisturbed.outcome, f"killed {points[number]}"
+
+
+@pytest.mark.parametrize("number", range(NUM_INSTANTS))
+def test_run_killed_at_an_instant_ends_the_same_when_it_is_run_again(
+    prepared: World, zygote: Zygote, undisturbed: Undisturbed, number: int
+) -> None:
+    delay_s = random.Random(SEED + number).uniform(0, undisturbed.wall_s)
+    killed = zygote.start(prepared, "run", RECIPE)
+    time.sleep(delay_s)
+    killed.kill()
+    assert killed.wait() in (-9, 0), killed.said
+    again = zygote.start(prepared, "run", RECIPE)
+    assert again.wait() == 0, f"killed after {delay_s:.2f} s, then: {again.said}"
+    assert outcome(prepared) == undisturbed.outcome, f"killed after {delay_s:.2f} s"
