@@ -127,8 +127,10 @@ class TrainConfig(Record):
     strategy: Literal["full"] = Field("full", description="full: every weight is trained.")
     epochs: float = Field(3.0, gt=0, le=1000, description="Passes over the training split.")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Peak learning rate of AdamW.")
-    schedule: Literal["linear", "cosine"] = Field(
-        "linear", description="Decay to zero after the warm-up."
+    schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = Field(
+        "linear",
+        description="After the warm-up: linear and cosine fall to zero, inverse_sqrt falls with "
+        "the root of the step, constant stays.",
     )
     warmup_ratio: float = Field(0.06, ge=0, lt=1, description="Share of steps that warm up.")
     batch_size: int = Field(32, ge=1, le=4096, description="Rows per step and device.")
@@ -139,6 +141,9 @@ class TrainConfig(Record):
         None, ge=0, lt=1, description="Of hidden and attention layers; none: the base's own."
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Mass given to the other labels.")
+    class_weights: Literal["equal", "balanced"] = Field(
+        "equal", description="balanced: a rare label counts as much as a frequent one."
+    )
     average_decay: float = Field(
         0.0,
         ge=0,

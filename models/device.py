@@ -12,7 +12,8 @@ from models.config import TrainConfig
 COMPUTING_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 """Whose versions can move a result."""
 TRAINING_CODE = (
-    "base", "checkpoint", "device", "encode", "metrics", "predict", "stop", "train", "watch",
+    "base", "checkpoint", "device", "encode", "loss", "metrics", "predict", "schedule", "step",
+    "stop", "train", "watch",
 )  # fmt: skip
 """Modules of this room that a training runs through."""
 

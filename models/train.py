@@ -31,6 +31,8 @@ from models.device import (
 )
 from models.encode import LengthGroupedSampler, encode, load_tokenizer, pad
 from models.errors import TrainingInterrupted, UnknownBase
+from models.loss import class_weights, classification_loss
+from models.step import StepTrainer
 from models.stop import Stop
 from models.watch import Progress, Watch
 from records.document import CurvePoint
@@ -215,7 +217,7 @@ def _build_trainer(
     training: LabelledTexts,
     work: Path,
     watch: Watch,
-) -> ResumableTrainer:
+) -> StepTrainer:
     index = {name: i for i, name in enumerate(labels)}
     rows = [
         {"input_ids": ids, "labels": index[y]}
@@ -232,20 +234,22 @@ def _build_trainer(
     num_steps = max(1, math.ceil(steps_per_epoch * config.epochs))
     watch.steps_per_epoch = steps_per_epoch
     watch.validate_every = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
-    trainer = ResumableTrainer(
+    trainer = StepTrainer(
         model=model,
         args=_arguments(config, num_steps, work),
         train_dataset=rows,
         data_collator=collate,
         callbacks=[watch],
+        compute_loss_func=classification_loss(
+            config.label_smoothing, class_weights(config, training.labels, labels)
+        ),
     )
     trainer.watch = watch
+    trainer.config = config
     trainer.sampler = LengthGroupedSampler(
         [len(ids) for ids in input_ids], batch_size=rows_per_step, seed=config.seed
     )
-    # The Trainer takes a model that accepts any keyword for one that divides its loss by the rows
-    # of the whole step; these heads do not, and loss and gradients came out `accumulation` times
-    # too large.
+    # Left alone, the Trainer hands a model that accepts any keyword the rows of the step, too.
     trainer.model_accepts_loss_kwargs = False
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -259,11 +263,8 @@ def _arguments(config: TrainConfig, num_steps: int, work: Path) -> TrainingArgum
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulation,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
-        warmup_steps=math.ceil(config.warmup_ratio * num_steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
-        label_smoothing_factor=config.label_smoothing,
         optim=optimiser_name(),
         bf16=training_dtype(config.precision) == "bf16",
         use_cpu=not torch.cuda.is_available(),  # without it, bf16 on a processor is refused

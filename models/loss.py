@@ -1,0 +1,57 @@
+"""What a classifier's training makes small.
+
+Shapes: B rows of a batch, C labels.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from models.config import TrainConfig
+
+Loss = Callable[..., torch.Tensor]
+"""(outputs, labels, num_items_in_batch) -> scalar, as the Trainer calls it."""
+
+
+def class_weights(
+    config: TrainConfig, labels: Sequence[str], names: tuple[str, ...]
+) -> list[float]:
+    """A weight per class: N / (C n_c) where balanced, so that their mean over the rows is one.
+
+    Args:
+        config: the recipe's `train`.
+        labels: of the N training rows.
+        names: C label names in the order of the model's outputs.
+    """
+    if config.class_weights == "equal":
+        return [1.0] * len(names)
+    counts = Counter(labels)
+    return [len(labels) / (len(names) * counts[name]) for name in names]
+
+
+def classification_loss(smoothing: float, weights: Sequence[float]) -> Loss:
+    """Cross-entropy with label smoothing and class weights, over the rows of a whole step.
+
+    It divides by the rows of the optimiser step, not of the batch: accumulated gradients are those
+    of the big batch, whatever the weights.
+
+    Args:
+        smoothing: the share of a target's mass that is spread over all C labels.
+        weights: C weights.
+    """
+    weights_C = torch.tensor(weights, dtype=torch.float32)
+
+    def loss(
+        outputs: Any, labels_B: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        logits_BC = outputs["logits"].float()
+        loss_B = functional.cross_entropy(
+            logits_BC, labels_B, reduction="none", label_smoothing=smoothing
+        )
+        total = (loss_B * weights_C.to(labels_B.device)[labels_B]).sum()
+        return total / (len(labels_B) if num_items_in_batch is None else num_items_in_batch)
+
+    return loss
