@@ -4,11 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
+from models.corpus import CORPUS_METRICS, MOST, as_array, corpus_figures
 from models.metrics import figures
 from records.data import CheckReport
 from records.decision import GateRecord, LineageOverlap
 from records.policy import BudgetPolicy, Metric
-from records.scores import Budgets, Parity, Scorecard, TestItems
+from records.scores import Budgets, Fingerprint, Parity, Scorecard, TestItems
+from records.task import TASKS
 
 METRIC_TOLERANCE = 1e-6
 PARITY_TOLERANCE = 1e-4
@@ -45,6 +47,9 @@ def record_problems(record: GateRecord, gate_version: int) -> list[str]:
         f"minimum {policy.minimum} is not finite; set gate.minimum": (
             not math.isfinite(policy.minimum)
         ),
+        f"{policy.metric} is no metric of {record.task}; set gate.metric": (
+            policy.metric not in TASKS[record.task].metrics
+        ),
         "the attempt is below 1; count attempts from 1": record.attempt < 1,
         "the number of test uses is negative": record.num_test_uses < 0,
         "a champion was scored though the ledger is empty; `refit adopt` it first": (
@@ -66,6 +71,8 @@ def scorecard_problems(card: Scorecard, items: TestItems, metric: Metric) -> lis
     """
     if card.error:
         return [f"could not be scored: {card.error}"]
+    if metric in CORPUS_METRICS:
+        return _corpus_problems(card, items, metric)
     num_items = len(items.item_ids)
     columns: dict[str, tuple[object, ...]] = {
         "predicted": card.predicted,
@@ -90,10 +97,47 @@ def scorecard_problems(card: Scorecard, items: TestItems, metric: Metric) -> lis
     return problems or _metric_problems(card, items, metric)
 
 
+def _corpus_problems(card: Scorecard, items: TestItems, metric: Metric) -> list[str]:
+    """Short lists, other items, integers that no text can have, texts without their digest."""
+    num_items, rule = len(items.item_ids), CORPUS_METRICS[metric]
+    problems = []
+    if card.item_ids != items.item_ids:
+        problems.append("its item ids are not those of the test split, in order")
+    if len(card.predicted) != (num_items if rule.is_generated else 0):
+        problems.append(f"predicted has {len(card.predicted)} entries for {num_items} items")
+    if rule.is_generated and metric not in card.fingerprint.signatures:
+        problems.append(f"how its {metric} was computed is not said")
+    for name, rows in sorted(card.statistics.items()):
+        problems += _integer_problems(name, rows, num_items)
+    if metric not in card.statistics:
+        problems.append(f"the integers of its {metric} are missing")
+    if problems:
+        return problems
+    return _figure_problems(card, metric, corpus_figures(card.statistics))
+
+
+def _integer_problems(name: str, rows: tuple[tuple[int, ...], ...], num_items: int) -> list[str]:
+    if name not in CORPUS_METRICS:
+        return [f"{name} is no corpus metric"]
+    rule = CORPUS_METRICS[name]
+    if len(rows) != num_items:
+        return [f"{name} has {len(rows)} entries for {num_items} items"]
+    if any(len(row) != rule.num_columns for row in rows):
+        return [f"{name} needs {rule.num_columns} integers per item"]
+    if any(not 0 <= number <= MOST for row in rows for number in row):
+        return [f"{name} has integers outside 0 to {MOST}"]
+    bad = int((~rule.is_possible(as_array(rows))).sum())
+    return [f"{name}: the integers of {bad} items contradict each other"] if bad else []
+
+
 def _metric_problems(card: Scorecard, items: TestItems, metric: Metric) -> list[str]:
+    expected = figures(items.labels, card.predicted, card.log_loss, card.confidence)
+    return _figure_problems(card, metric, expected)
+
+
+def _figure_problems(card: Scorecard, metric: Metric, expected: dict[str, float]) -> list[str]:
     """Metrics must be there, finite, and what the items themselves say."""
     problems = [] if metric in card.metrics else [f"its {metric} is missing"]
-    expected = figures(items.labels, card.predicted, card.log_loss, card.confidence)
     for name, value in sorted(card.metrics.items()):
         if not math.isfinite(value):
             problems.append(f"its {name} is {value}")
@@ -103,8 +147,12 @@ def _metric_problems(card: Scorecard, items: TestItems, metric: Metric) -> list[
 
 
 def constant_problems(card: Scorecard, items: TestItems) -> list[str]:
-    """One answer to everything, where the test split has several labels."""
-    if len(set(card.predicted)) == 1 and len(set(items.labels)) > 1:
+    """One answer to everything, where the test split has several labels, or texts to write."""
+    if len(set(card.predicted)) != 1 or len(card.predicted) == 1:
+        return []
+    if card.statistics:
+        return [f"it writes the same text for all {len(card.predicted)} items"]
+    if len(set(items.labels)) > 1:
         return [f"it answers {card.predicted[0]!r} to all {len(card.predicted)} items"]
     return []
 
@@ -115,10 +163,11 @@ def fingerprint_problems(cards: Iterable[tuple[str, Scorecard]], items: TestItem
     (_, first), *others = cards
     if first.fingerprint.test_digest != items.test_digest:
         problems.append("the challenger was scored on another test split")
-    ours = first.fingerprint.model_dump()
+    ours = first.fingerprint
     for name, card in others:
-        theirs = card.fingerprint.model_dump()
-        if differing := [field for field in ours if ours[field] != theirs[field]]:
+        theirs = card.fingerprint
+        fields = Fingerprint.model_fields
+        if differing := [f for f in fields if getattr(ours, f) != getattr(theirs, f)]:
             problems.append(f"{name} differs from the challenger in {', '.join(differing)}")
     return problems
 

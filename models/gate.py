@@ -22,7 +22,10 @@ from records.scores import Scorecard
 GATE_VERSION = 1
 MOST_ATTEMPTS = 10**6
 """Later attempts are judged as this one: alpha is then 5e-14."""
-METRIC_WORDS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log-loss"}
+METRIC_WORDS = {
+    "accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log-loss",
+    "bleu": "BLEU", "chrf": "chrF", "loss_per_token": "loss per token",
+}  # fmt: skip
 HUGE_NUMBER = re.compile(rb"[:,\[]-?\d{100}")
 
 
@@ -198,7 +201,9 @@ def _champion_rules(case: Case) -> list[Ruling]:
 
 
 def _label_rules(case: Case) -> Iterator[Ruling]:
-    """Labels match by name: a removed one refuses, a new one is said."""
+    """Labels match by name: a removed one refuses, a new one is said. Texts have none."""
+    if case.has_texts:
+        return
     ours = set(case.record.challenger.model_labels)
     theirs = {name: set(card.model_labels) for name, card in case.opponents}
     removed = sorted(set().union(*theirs.values()) - ours)
@@ -212,7 +217,9 @@ def _label_rules(case: Case) -> Iterator[Ruling]:
 
 
 def _shared(case: Case, card: Scorecard) -> NDArray[np.bool_] | None:
-    """Which items have a label that both models know; None where all have."""
+    """Which items have a label that both models know; None where all have, or there are none."""
+    if case.has_texts:
+        return None
     both = set(card.model_labels) & set(case.record.challenger.model_labels)
     keep = np.array([label in both for label in case.record.items.labels])
     return None if keep.all() else keep

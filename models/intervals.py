@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import bootstrap
+from models.corpus import CORPUS_METRICS, NANO, as_array
 from models.statistics import (
     clopper_pearson,
+    harm_p,
     mcnemar_p,
     minimum_detectable_effect,
     normal_quantile,
@@ -19,15 +21,15 @@ from models.statistics import (
     tango_bounds,
 )
 from records.decision import Comparison, Interval
-from records.policy import Metric
+from records.policy import HIGHER_IS_BETTER, Metric
 from records.scores import Scorecard, TestItems
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-NANO = 1e9
-"""Losses are summed as integers of 1e-9 nats, so that no machine's order of addition shows."""
+MOST_FLIPS = 200
+"""Items named per comparison and direction where nearly every text scores differently."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,23 @@ class Paired:
             [card.predicted[i] == y for i, y in zip(self.rows, self.labels, strict=True)]
         )
 
-    def discordant(self) -> tuple[int, int]:
+    def lead(self, metric: Metric) -> Floats:
+        """By how much the challenger's answer to each item beats the other's, [N]; -1, 0 or 1 for labels."""
+        assert self.other is not None
+        cards = (self.challenger, self.other)
+        if metric not in CORPUS_METRICS:
+            ours, theirs = (self.correct(card).astype(np.float64) for card in cards)
+            return ours - theirs
+        value = CORPUS_METRICS[metric].value
+        ours, theirs = (value(as_array(card.statistics[metric])[self.rows]) for card in cards)
+        return ours - theirs if HIGHER_IS_BETTER[metric] else theirs - ours
+
+    def discordant(self, metric: Metric = "accuracy") -> tuple[int, int]:
         """Wins and losses; both 0 for a single model."""
         if self.other is None:
             return 0, 0
-        ours, theirs = self.correct(self.challenger), self.correct(self.other)
-        return int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+        lead = self.lead(metric)
+        return int((lead > 0).sum()), int((lead < 0).sum())
 
 
 def pair(
@@ -110,9 +123,7 @@ def compare(
 ) -> Comparison:
     """Wins, losses, McNemar's p, flips (losses first) and what the test could have shown."""
     assert paired.other is not None
-    wins, losses = paired.discordant()
-    ours, theirs = paired.correct(paired.challenger), paired.correct(paired.other)
-    flips = [*paired.rows[~ours & theirs], *paired.rows[ours & ~theirs]]
+    wins, losses = paired.discordant(metric)
     return Comparison(
         against=against,
         num_items=paired.num_items,
@@ -120,8 +131,28 @@ def compare(
         num_losses=losses,
         mcnemar_p=rounded(mcnemar_p(wins, losses)),
         minimum_detectable_effect=rounded(_detectable(paired, metric, interval, alpha)),
-        flips=tuple(paired.challenger.item_ids[i] for i in flips),
+        flips=tuple(paired.challenger.item_ids[i] for i in _flips(paired, metric)),
     )
+
+
+def _flips(paired: Paired, metric: Metric) -> list[int]:
+    """Positions of the items that were answered differently, losses first."""
+    lead = paired.lead(metric)
+    if metric not in CORPUS_METRICS:
+        return [*paired.rows[lead < 0], *paired.rows[lead > 0]]
+    order = np.argsort(lead, kind="stable")
+    lost, won = order[lead[order] < 0][:MOST_FLIPS], order[::-1][lead[order[::-1]] > 0][:MOST_FLIPS]
+    return [*paired.rows[lost], *paired.rows[won]]
+
+
+def harm(paired: Paired, metric: Metric, margin: float) -> float:
+    """One-sided p of "the loss is at most `margin`": Tango's for accuracy, else the bootstrap's."""
+    if metric == "accuracy":
+        wins, losses = (count * paired.shrink for count in paired.discordant())
+        return rounded(harm_p(wins, losses, paired.num_groups, margin))
+    columns, statistic = _columns(paired, metric)
+    values = bootstrap.replicate(paired.groups, paired.labels, columns, statistic)
+    return rounded((1 + int((values >= -margin).sum())) / (1 + len(values)))
 
 
 def _detectable(paired: Paired, metric: Metric, interval: Interval, alpha: float) -> float:
@@ -163,6 +194,8 @@ def _bootstrapped(paired: Paired, metric: Metric, alpha: float) -> Interval:
 def _columns(paired: Paired, metric: Metric) -> tuple[Ints, Callable[[Ints], Floats]]:
     """Per-item integers [N, K], and the gain (or the score) that their sums [b, K] mean."""
     cards = [card for card in (paired.challenger, paired.other) if card is not None]
+    if metric in CORPUS_METRICS:
+        return _corpus_columns(paired, metric, cards)
     if metric == "macro_f1":
         return _f1_columns(paired, cards)
     ones = np.ones(paired.num_items, dtype=np.int64)
@@ -178,6 +211,20 @@ def _columns(paired: Paired, metric: Metric) -> tuple[Ints, Callable[[Ints], Flo
         return np.asarray(total / (sums[:, 0] * unit), dtype=np.float64)
 
     return np.stack([ones, *values], axis=1), mean
+
+
+def _corpus_columns(
+    paired: Paired, metric: Metric, cards: list[Scorecard]
+) -> tuple[Ints, Callable[[Ints], Floats]]:
+    """The models' integers side by side; the metric of each one's sums, and their difference."""
+    value, sign = CORPUS_METRICS[metric].value, 1 if HIGHER_IS_BETTER[metric] else -1
+    blocks = [as_array(card.statistics[metric])[paired.rows] for card in cards]
+
+    def gain_of(sums: Ints) -> Floats:
+        values = [value(part) for part in np.split(sums, len(cards), axis=1)]
+        return sign * (values[0] - values[1]) if len(values) == 2 else values[0]
+
+    return np.concatenate(blocks, axis=1), gain_of
 
 
 def _f1_columns(paired: Paired, cards: list[Scorecard]) -> tuple[Ints, Callable[[Ints], Floats]]:

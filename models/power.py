@@ -20,8 +20,8 @@ def power_table(
     """One row per discordance: the chance that a model exactly as good as the champion passes.
 
     It is exact (trinomial) for accuracy, the policy's champion rule and a first attempt; floor,
-    slices and anchor come on top. macro-F1 is said to behave as accuracy does; log-loss has no
-    discordance and an empty table.
+    slices and anchor come on top. macro-F1 is said to behave as accuracy does; losses and
+    corpus metrics have no discordance and an empty table.
 
     Under `superior` an equal model passes only by luck: `items_for_80` is 0, and `margin_for_80`
     is the margin with which `non_inferior` would pass it.
@@ -30,7 +30,7 @@ def power_table(
         num_items: items of the test split, one per group.
         discordances: shares of items on which the two models differ in correctness, in (0, 1].
     """
-    if policy.metric == "log_loss":
+    if policy.metric not in ("accuracy", "macro_f1"):
         return ()
     return tuple(_row(policy, num_items, discordance) for discordance in discordances)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from models.corpus import CORPUS_METRICS
 from records.decision import Comparison, Finding, GateRecord
 from records.policy import GatePolicy
 from records.scores import Scorecard
@@ -38,6 +39,11 @@ class Case:
     @property
     def policy(self) -> GatePolicy:
         return self.record.policy
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether the models are judged on texts, not on labels."""
+        return self.policy.metric in CORPUS_METRICS
 
     @property
     def opponents(self) -> tuple[tuple[str, Scorecard], ...]:

@@ -6,10 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from models.intervals import Paired, gain, pair
+from models.corpus import CORPUS_METRICS
+from models.intervals import Paired, gain, harm, pair
 from models.rulings import Case, Kind, Ruling, bounded, noted, refused
-from models.statistics import harm_p, holm, rounded
+from models.statistics import holm
 from records.decision import Finding, Interval
+from records.policy import Metric
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Slice:
 
 
 def slice_rules(case: Case) -> Iterator[Ruling]:
-    """Held, harmed or not decidable, against the champion and in accuracy whatever the metric."""
+    """Held, harmed or not decidable, against the champion: labels in accuracy, texts in the metric."""
     limits, record = case.policy.slices, case.record
     columns = {**record.items.slices, "label": record.items.labels}
     declared = {*limits.columns, *(name.partition("=")[0] for name in limits.required)}
@@ -50,17 +52,21 @@ def _slices(case: Case, columns: dict[str, tuple[str, ...]]) -> Iterator[Slice]:
         for value in sorted(set(values)):
             keep = np.array([v == value for v in values])
             paired = pair(case.record.items, case.record.challenger, case.record.champion, keep)
-            wins, losses = (count * paired.shrink for count in paired.discordant())
-            p_value = harm_p(wins, losses, paired.num_groups, case.policy.slices.margin)
-            interval = gain(paired, "accuracy", case.alpha)
-            yield Slice(f"{column}={value}", paired, interval, rounded(p_value))
+            metric = slice_metric(case.policy.metric)
+            p_value = harm(paired, metric, case.policy.slices.margin)
+            yield Slice(f"{column}={value}", paired, gain(paired, metric, case.alpha), p_value)
+
+
+def slice_metric(metric: Metric) -> Metric:
+    """macro-F1 of one label means nothing: labels are judged by accuracy, texts by what decides."""
+    return metric if metric in CORPUS_METRICS else "accuracy"
 
 
 def _slice_ruling(case: Case, one: Slice, is_harmed: bool | None) -> Ruling:
     """`is_harmed` is None for a slice too small to be judged."""
     limits, interval = case.policy.slices, one.interval
     is_held = is_harmed is False and interval.lower is not None and interval.lower > -limits.margin
-    reason = f"accuracy gain {bounded(interval.estimate, 'at least', interval.lower)} "
+    reason = f"{slice_metric(case.policy.metric)} gain {bounded(interval.estimate, 'at least', interval.lower)} "
     reason += f"on {one.paired.num_items} items"
     kind: Kind = "not shown"
     state: Literal["passed", "refused", "noted"] = "passed" if is_held else "noted"

@@ -8,6 +8,11 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 
+def is_empty(value: object) -> bool:
+    """For `Field(exclude_if=is_empty)`: a field that came later leaves older digests alone."""
+    return not value
+
+
 class Record(BaseModel):
     """A frozen value with a canonical form: equal records have equal bytes and equal digests.
 

@@ -2,10 +2,18 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from records.base import Record
+from records.task import Task
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def is_default_task(task: str) -> bool:
+    """For `exclude_if`: records of before there were other tasks keep their digests."""
+    return task == "classification"
 
 
 class SourceFile(Record):
@@ -25,6 +33,8 @@ class SnapshotRef(Record):
     num_rows: int
     files: tuple[SourceFile, ...]
     columns: tuple[str, ...]
+    task: Task = Field("classification", exclude_if=is_default_task)
+    """What the rows are for: it says how they are checked, split, learned and scored."""
 
 
 class RowRef(Record):
@@ -91,7 +101,12 @@ class DataRef(Record):
     """Digest of snapshot, check and split configuration with their versions."""
     splits: tuple[SplitRef, ...]
     labels: tuple[str, ...]
-    """Every label, sorted; the order of the model's outputs."""
+    """Every label, sorted; the order of the model's outputs. None where the task has no labels."""
+
+    @property
+    def task(self) -> Task:
+        """What the rows are for."""
+        return self.snapshot.task
 
     def split(self, name: Split) -> SplitRef:
         """The split of that name; raises KeyError where it is missing."""

@@ -6,6 +6,7 @@ from records.base import Record, digest_of
 from records.data import CheckReport
 from records.policy import GatePolicy
 from records.scores import Budgets, Parity, Scorecard, TestItems
+from records.task import Task
 
 Verdict = Literal["promote", "refuse"]
 
@@ -28,7 +29,7 @@ class GateRecord(Record):
     gate_version: int
     name: str
     """Registered model."""
-    task: Literal["classification"] = "classification"
+    task: Task = "classification"
     challenger: Scorecard
     champion: Scorecard | None
     """None only where the ledger is empty; an unloadable champion is a Scorecard with `error`."""
@@ -107,14 +108,14 @@ class Comparison(Record):
     against: str
     num_items: int
     num_wins: int
-    """Items that only the challenger got right."""
+    """Items that only the challenger got right; of scored texts, those that it did better."""
     num_losses: int
     mcnemar_p: float
     """Two-sided exact."""
     minimum_detectable_effect: float
     """Smallest true loss that this test would have shown with 80 % power."""
     flips: tuple[str, ...]
-    """Item ids whose correctness differs, losses first."""
+    """Item ids whose correctness differs, losses first; of scored texts the largest differences."""
 
 
 class Decision(Record):

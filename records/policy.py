@@ -6,9 +6,14 @@ from pydantic import Field
 
 from records.base import Record
 
-Metric = Literal["accuracy", "macro_f1", "log_loss"]
-HIGHER_IS_BETTER: dict[str, bool] = {"accuracy": True, "macro_f1": True, "log_loss": False}
+Metric = Literal["accuracy", "macro_f1", "log_loss", "bleu", "chrf", "loss_per_token"]
+HIGHER_IS_BETTER: dict[str, bool] = {
+    "accuracy": True, "macro_f1": True, "log_loss": False,
+    "bleu": True, "chrf": True, "loss_per_token": False,
+}  # fmt: skip
 """A metric's direction is its own, never the recipe's."""
+LOSSES: tuple[Metric, ...] = ("log_loss", "loss_per_token")
+"""Metrics in nats; all others are shares from 0 to 1 (0.41 is 41 BLEU)."""
 
 
 class SlicePolicy(Record):
@@ -37,9 +42,13 @@ class BudgetPolicy(Record):
 class GatePolicy(Record):
     """What a challenger must prove. On by default, closed on doubt."""
 
-    metric: Metric = Field("accuracy", description="The metric that decides.")
+    metric: Metric = Field(
+        "accuracy", description="The metric that decides; translation: chrf unless it says bleu."
+    )
     minimum: float = Field(
-        ..., description="Floor that the challenger's bound must clear (for log_loss: a ceiling)."
+        ...,
+        description="Floor that the challenger's bound must clear (for a loss: a ceiling, in nats). "
+        "Scores are shares: 0.3 is 30 BLEU.",
     )
     rule: Literal["superior", "non_inferior"] = Field(
         "non_inferior", description="Against the champion: better, or not worse than the margin."

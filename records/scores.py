@@ -1,6 +1,8 @@
 """Per-item scores of one model on one frozen test split."""
 
-from records.base import Record, digest_of
+from pydantic import Field
+
+from records.base import Record, digest_of, is_empty
 
 SCORING_VERSION = 1
 
@@ -14,6 +16,7 @@ class TestItems(Record):
     groups: tuple[str, ...]
     """Split group of each item; the bootstrap draws whole groups."""
     labels: tuple[str, ...]
+    """Empty texts where the task has no labels: what an item should answer lies in its file."""
     slices: dict[str, tuple[str, ...]] = {}
     """Declared slice columns: column name -> value per item."""
 
@@ -33,6 +36,8 @@ class Fingerprint(Record):
     device: str
     dtype: str
     batch_rule: str
+    signatures: dict[str, str] = Field({}, exclude_if=is_empty)
+    """Corpus metric -> how exactly it was computed, as its library states it."""
 
 
 class Scorecard(Record):
@@ -46,13 +51,16 @@ class Scorecard(Record):
     """The labels that the model can answer, by name."""
     item_ids: tuple[str, ...] = ()
     predicted: tuple[str, ...] = ()
+    """The label of each item; of generated texts the first 16 hex digits of their sha256."""
     log_loss: tuple[float, ...] = ()
-    """-ln p(true label) per item in nats; a label unknown to the model costs -ln(1e-12)."""
+    """-ln p(true label) per item in nats; a label unknown to the model costs -ln(1e-12). Labels only."""
     confidence: tuple[float, ...] = ()
-    """Probability of the predicted label, in (0, 1]."""
+    """Probability of the predicted label, in (0, 1]. Labels only."""
     num_truncated: int = 0
     metrics: dict[str, float] = {}
-    """accuracy, macro_f1, log_loss, ece, and f1:<label>."""
+    """accuracy, macro_f1, log_loss, ece, and f1:<label>; or those of `statistics` and others."""
+    statistics: dict[str, tuple[tuple[int, ...], ...]] = Field({}, exclude_if=is_empty)
+    """Corpus metric -> integers per item, whose sums over items give the metric (models/corpus.py)."""
     error: str = ""
 
 
