@@ -7,10 +7,13 @@ import pandas as pd
 
 from data_checks.clean import Cleaned, clean, drop_all
 from data_checks.config import DATA_VERSION, ChecksConfig, DataConfig, SplitConfig
-from data_checks.schema import ATTRIBUTE, measure, read_snapshot, shown
-from data_checks.split import assign, check_splits
+from data_checks.kinds import row_kind
+from data_checks.rows import ATTRIBUTE
+from data_checks.schema import measure, read_snapshot, shown
+from data_checks.split import assign
 from data_checks.suite import MAX_EXAMPLES, Checked, checks_of, row_refs, run_suite
 from records.data import CheckReport, CheckResult
+from records.task import Task
 
 KEPT_COLUMNS = ("text", "label", "split", "group", "item_id", "file", "row", "line")
 """Columns of the kept rows; attributes follow as `attribute.<name>`."""
@@ -38,6 +41,7 @@ def check_snapshot(
     checks: ChecksConfig,
     split: SplitConfig,
     docs_dir: Path | None,
+    task: Task = "classification",
 ) -> CheckOutcome:
     """Check a snapshot, quarantine what cannot be learned from, and split the rest.
 
@@ -46,6 +50,7 @@ def check_snapshot(
         snapshot_digest: its name, for the report.
         data, checks, split: these parts of the recipe.
         docs_dir: folder for the Data Docs page `index.html`; None: no page.
+        task: what the rows are for.
 
     Returns:
         The outcome; bad data never raises, it is in `outcome.report`.
@@ -54,17 +59,18 @@ def check_snapshot(
         pyarrow.ArrowInvalid: `parquet` is not a Parquet file.
     """
     rows = read_snapshot(parquet)
-    frame = measure(rows, split)
-    suite = run_suite(frame, checks_of(data, checks, split), docs_dir)
+    kind = row_kind(task, data)
+    frame = measure(rows, split, kind)
+    suite = run_suite(frame, checks_of(data, checks, split, kind), docs_dir)
     broken = [s.result.name for s in suite if _is_structure(s.result) and not s.result.passed]
     if broken:
         cleaned, kept = _nothing_kept(frame, broken)
     else:
-        cleaned = clean(frame, checks)
+        cleaned = clean(frame, checks, kind)
         kept = assign(cleaned.kept, data, split)
     late = (
         _check_dropped(cleaned, len(rows), checks),
-        Checked(check_splits(kept, checks.labels), ()),
+        Checked(kind.check_splits(kept, checks), ()),
     )
     report = CheckReport(
         snapshot_digest=snapshot_digest,

@@ -23,7 +23,8 @@ class DataConfig(Record):
     )
     test: str | None = Field(None, description="Given test data; its rows are never dropped.")
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = Field(
-        "auto", description="auto: by the file's ending."
+        "auto",
+        description="auto: by the file's ending; name.{en,de}.gz is a pair of line-parallel files.",
     )
     encoding: str = Field("utf-8", description="Of text files, by Python's name, e.g. latin-1.")
     delimiter: str | None = Field(
@@ -36,8 +37,22 @@ class DataConfig(Record):
         (),
         description="Column names of a file without a header; the last takes the rest of the line.",
     )
-    text: str = Field("text", description="Column with the text.")
-    label: str = Field("label", description="Column with the label.")
+    text: str = Field(
+        "text", description="Column with the text; translation: the source (default `source`)."
+    )
+    label: str = Field(
+        "label", description="Column with the label; translation: the target (default `target`)."
+    )
+    source_language: str | None = Field(
+        None,
+        pattern=r"^[a-z]{2,3}(-[A-Za-z]+)?$",
+        description="Of the source (ISO 639-1, e.g. en); then checked.",
+    )
+    target_language: str | None = Field(
+        None,
+        pattern=r"^[a-z]{2,3}(-[A-Za-z]+)?$",
+        description="Of the target; then checked, and it says how BLEU splits words.",
+    )
     attributes: tuple[str, ...] = Field(
         (), description="More columns to keep, for slices and grouping."
     )
@@ -69,6 +84,26 @@ class ChecksConfig(Record):
         0.5, ge=0, le=1, description="Largest share of repeated texts."
     )
     max_dropped_share: float = Field(0.1, ge=0, le=1, description="More dropped than this refuses.")
+    max_copied_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        exclude_if=lambda share: share == 0.1,
+        description="Translation: largest share of targets that are copies of their source.",
+    )
+    max_length_factor: float = Field(
+        3.0,
+        gt=1,
+        exclude_if=lambda factor: factor == 3.0,
+        description="Translation: how far the ratio of lengths may be from the usual one, as a factor.",
+    )
+    max_foreign_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        exclude_if=lambda share: share == 0.2,
+        description="Translation: largest share of rows that look like another language than said.",
+    )
 
 
 class SplitConfig(Record):

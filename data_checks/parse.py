@@ -100,9 +100,9 @@ def _rows(
         texts = _texts(values, columns, where, problems) if values else None
         if texts is None:
             continue
-        label = texts[1]
+        text, label, *attributes = texts if config.label else (texts[0], None, *texts[1:])
         yield Row(
-            text=texts[0],
+            text=text,
             label=config.rename_labels.get(label, label) if label else None,
             split=split,
             file=name,
@@ -110,7 +110,7 @@ def _rows(
             line=line,
             attributes=tuple(
                 (column, text or None)
-                for column, text in zip(config.attributes, texts[2:], strict=True)
+                for column, text in zip(config.attributes, attributes, strict=True)
             ),
         )
 
@@ -130,8 +130,8 @@ def format_of(path: Path, config: DataConfig) -> Format:
 
 
 def wanted_columns(config: DataConfig) -> tuple[str, ...]:
-    """Text, label and attributes, in the order of a row's values."""
-    return (config.text, config.label, *config.attributes)
+    """Text, label (where there is one) and attributes, in the order of a row's values."""
+    return (config.text, *((config.label,) if config.label else ()), *config.attributes)
 
 
 def _read_delimited(path: Path, config: DataConfig, problems: Problems) -> Iterator[_Raw]:

@@ -4,7 +4,7 @@ Errors of sources, all of them `ValueError` (a bad input, never worth a retry un
 
     SourceError
     |-- ParseError         a file that cannot become rows
-    |-- SampleError        a `sample:` URI that names no sample or no option (sample_reviews)
+    |-- SampleError        a `sample:` URI that names no sample or no option (samples)
     `-- LocationError      a URI that names no data (tasks.sources)
         `-- UnreachableError   a service that does not answer; the one that may be tried again
 """

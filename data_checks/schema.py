@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_checks.config import DataConfig, SplitConfig
+from data_checks.kinds import RowKind
+from data_checks.labelled import Labelled
+from data_checks.rows import ATTRIBUTE
 from records.text import group_of
 
-ATTRIBUTE = "attribute."
 TYPES = {
     "text": "str", "label": "str", "split": "str", "file": "str", "row": "int64", "line": "int64",
 }  # fmt: skip
@@ -36,27 +38,31 @@ def column_types(data: DataConfig, split: SplitConfig) -> dict[str, str]:
     return TYPES | {ATTRIBUTE + name: "str" for name in named if name}
 
 
-def measure(rows: pd.DataFrame, split: SplitConfig) -> pd.DataFrame:
+def measure(rows: pd.DataFrame, split: SplitConfig, kind: RowKind | None = None) -> pd.DataFrame:
     """The rows with blank texts and labels made null, and the measures that the checks read.
 
     Args:
         rows: a snapshot (`read_snapshot`), whose columns may be missing or of another type.
         split: names the time attribute.
+        kind: the task's rows, which add measures of their own; None: labelled ones.
 
     Returns:
         A new frame with, as far as their column exists as text:
-        text_key (`group_of` the text), num_chars (stripped), num_earlier_copies (rows above with
-        the same normalised text), label_rows and label_share (of the row's label), can_judge
-        (false for a row of a given test without text or label), time (UTC, NaT if unparsable).
+        text_key (`group_of` the key, which is the text unless `kind` says otherwise), num_chars
+        (stripped), num_earlier_copies (rows above with the same normalised key), can_judge (false
+        for a row of a given test that lacks what `kind.names` names), time (UTC, NaT if unparsable).
     """
+    kind = kind or Labelled()
     frame = rows.copy(deep=False)
+    for column in ("text", "label"):
+        if is_text(rows, column):
+            frame[column] = _without_blanks(frame[column])
+    kind.measure(frame)
     if is_text(rows, "text"):
         _measure_text(frame)
-    if is_text(rows, "label"):
-        _measure_label(frame)
-    if {"text", "label", "split"} <= set(frame):
-        has_both = frame["text"].notna() & frame["label"].notna()
-        frame["can_judge"] = has_both | (frame["split"] != "test")
+    if {*kind.names, "split"} <= set(frame):
+        has_all = frame[list(kind.names)].notna().all(axis=1)
+        frame["can_judge"] = has_all | (frame["split"] != "test")
     if split.time and is_text(rows, ATTRIBUTE + split.time):
         times = rows[ATTRIBUTE + split.time]
         frame["time"] = pd.to_datetime(times, format="ISO8601", utc=True, errors="coerce")
@@ -64,21 +70,14 @@ def measure(rows: pd.DataFrame, split: SplitConfig) -> pd.DataFrame:
 
 
 def _measure_text(frame: pd.DataFrame) -> None:
-    frame["text"] = _without_blanks(frame["text"])
     texts = [text if isinstance(text, str) else None for text in frame["text"]]
-    keys = [None if text is None else group_of(text) for text in texts]
+    own = frame.get("key", texts)
+    keys = [group_of(key) if isinstance(key, str) else None for key in own]
     frame["text_key"] = pd.Series(keys, frame.index, dtype="str")
     num_chars = [None if text is None else len(text.strip()) for text in texts]
     frame["num_chars"] = pd.Series(num_chars, frame.index, dtype="float64")
     copies = frame.groupby("text_key", dropna=True).cumcount()
     frame["num_earlier_copies"] = copies.where(frame["text_key"].notna())
-
-
-def _measure_label(frame: pd.DataFrame) -> None:
-    frame["label"] = _without_blanks(frame["label"])
-    counts = frame["label"].value_counts()
-    frame["label_rows"] = frame["label"].map(counts).astype("float64")
-    frame["label_share"] = frame["label_rows"] / max(int(counts.sum()), 1)
 
 
 def _without_blanks(values: "pd.Series[str]") -> "pd.Series[str]":

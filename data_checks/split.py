@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from data_checks.config import DataConfig, SplitConfig
-from data_checks.schema import ATTRIBUTE
+from data_checks.rows import ATTRIBUTE
 from records.base import sha256
 from records.data import SPLITS, CheckResult, Split
 from records.text import group_of, normalise
@@ -58,10 +58,11 @@ def assign(cleaned: pd.DataFrame, data: DataConfig, config: SplitConfig) -> pd.D
 
 
 def keys_of(rows: pd.DataFrame, config: SplitConfig) -> "pd.Series[str]":
-    """What decides a row's split: its text, or the group_by attribute where the row has one."""
+    """What decides a row's split: its key (or text), or the group_by attribute where it has one."""
+    own = rows["key" if "key" in rows else "text"]
     if not config.group_by:
-        return rows["text"].fillna("")
-    return rows[ATTRIBUTE + config.group_by].fillna(rows["text"]).fillna("")
+        return own.fillna("")
+    return rows[ATTRIBUTE + config.group_by].fillna(own).fillna("")
 
 
 def _split_by_hash(
@@ -101,6 +102,22 @@ def item_ids(rows: pd.DataFrame) -> "pd.Series[str]":
         for text, label, k in zip(texts, labels, occurrence, strict=True)
     ]
     return pd.Series(ids, rows.index, dtype="str")
+
+
+def check_filled(rows: pd.DataFrame) -> CheckResult:
+    """Whether each split has rows at all; blocks."""
+    empty = [name for name in SPLITS if not (rows["split"] == name).any()]
+    counts = ", ".join(f"{name} {int((rows['split'] == name).sum()):,}" for name in SPLITS)
+    return CheckResult(
+        name="splits_complete",
+        column="split",
+        blocking=True,
+        passed=not empty,
+        observed=f"{', '.join(empty)} empty" if empty else counts,
+        limit="every split has rows",
+        num_failed=len(empty),
+        next_step="add rows, or raise split.test or split.validation" if empty else "",
+    )
 
 
 def check_splits(rows: pd.DataFrame, labels: tuple[str, ...]) -> CheckResult:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +10,15 @@ import pandas as pd
 
 from data_checks.config import ChecksConfig, DataConfig, SplitConfig
 from data_checks.data_docs import write_data_docs
-from data_checks.schema import ATTRIBUTE, column_types, shown
+from data_checks.expectation import Check, few, rest
+from data_checks.kinds import RowKind
+from data_checks.labelled import Labelled
+from data_checks.rows import ATTRIBUTE
+from data_checks.schema import column_types, shown
 from records.data import SPLITS, CheckResult, RowRef
 
 MAX_EXAMPLES = 10
 AFTER_ERROR = "mend the columns and types that fail above; if none does, report this message"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One expectation: what Great Expectations is asked, and how its answer is told."""
-
-    name: str
-    column: str
-    """What a person would look at; empty for the whole table."""
-    expectation: str
-    """Class name in great_expectations.expectations."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    limit: str
-    next_step: str
-    blocking: bool = True
 
 
 @dataclass(frozen=True)
@@ -40,12 +29,15 @@ class Checked:
     failed: tuple[int, ...]
 
 
-def checks_of(data: DataConfig, checks: ChecksConfig, split: SplitConfig) -> tuple[Check, ...]:
+def checks_of(
+    data: DataConfig, checks: ChecksConfig, split: SplitConfig, kind: RowKind | None = None
+) -> tuple[Check, ...]:
     """The suite that a recipe asks for; row count and columns first: an empty table passes the rest."""
+    kind = kind or Labelled(data)
     return (
         *_table_checks(data, checks, split),
-        *_null_checks(data, checks),
-        *_label_checks(data, checks),
+        *_null_checks(data, checks, kind),
+        *kind.checks(checks),
         *_text_checks(checks),
         *_split_checks(data, split),
     )
@@ -83,78 +75,27 @@ def _table_checks(data: DataConfig, checks: ChecksConfig, split: SplitConfig) ->
     return (size, columns, *typed)
 
 
-def _null_checks(data: DataConfig, checks: ChecksConfig) -> tuple[Check, ...]:
+def _null_checks(data: DataConfig, checks: ChecksConfig, kind: RowKind) -> tuple[Check, ...]:
     filled = tuple(
         Check(
-            name=f"nulls:{column}",
+            name=f"nulls:{name}",
             column=column,
             expectation="ExpectColumnValuesToNotBeNull",
-            arguments={"column": column, "mostly": _rest(checks.max_null_share)},
-            limit=f"at most {checks.max_null_share:.1%} of rows without {column}",
+            arguments={"column": column, "mostly": rest(checks.max_null_share)},
+            limit=f"at most {checks.max_null_share:.1%} of rows without {name}",
             next_step=f"fill them in, check data.{column}, or raise checks.max_null_share",
         )
-        for column in ("text", "label")
+        for column, name in kind.names.items()
     )
     judged = Check(
         name="test_complete",
         column="label",
         expectation="ExpectColumnValuesToBeInSet",
         arguments={"column": "can_judge", "value_set": [True]},
-        limit="every row of a given test has text and label",
+        limit=f"every row of a given test has {' and '.join(kind.names.values())}",
         next_step="mend the test file: its rows judge, and are never dropped",
     )
     return (*filled, judged) if data.test else filled
-
-
-def _label_checks(data: DataConfig, checks: ChecksConfig) -> tuple[Check, ...]:
-    allowed = checks.labels or tuple(sorted(set(data.rename_labels.values())))
-    known = Check(
-        name="label_set",
-        column="label",
-        expectation="ExpectColumnValuesToBeInSet",
-        arguments={"column": "label", "value_set": list(allowed)},
-        limit=_few(allowed),
-        next_step="mend the rows, or add the label to checks.labels or data.rename_labels",
-    )
-    present = Check(
-        name="labels_present",
-        column="label",
-        expectation="ExpectColumnDistinctValuesToContainSet",
-        arguments={"column": "label", "value_set": list(checks.labels)},
-        limit=_few(checks.labels),
-        next_step="add rows of the missing ones, or take them out of checks.labels",
-    )
-    optional = ((known,) if allowed else ()) + ((present,) if checks.labels else ())
-    return (*optional, *_balance_checks(checks))
-
-
-def _balance_checks(checks: ChecksConfig) -> tuple[Check, ...]:
-    return (
-        Check(
-            name="num_labels",
-            column="label",
-            expectation="ExpectColumnUniqueValueCountToBeBetween",
-            arguments={"column": "label", "min_value": checks.min_labels},
-            limit=f"at least {checks.min_labels} labels",
-            next_step="there is nothing to tell apart: check data.label",
-        ),
-        Check(
-            name="rows_per_label",
-            column="label",
-            expectation="ExpectColumnValuesToBeBetween",
-            arguments={"column": "label_rows", "min_value": checks.min_per_label},
-            limit=f"at least {checks.min_per_label} rows of each label",
-            next_step="add rows, merge labels by data.rename_labels, or lower checks.min_per_label",
-        ),
-        Check(
-            name="label_balance",
-            column="label",
-            expectation="ExpectColumnValuesToBeBetween",
-            arguments={"column": "label_share", "max_value": checks.max_label_share},
-            limit=f"at most {checks.max_label_share:.1%} of rows with one label",
-            next_step="add rows of the other labels, or raise checks.max_label_share",
-        ),
-    )
 
 
 def _text_checks(checks: ChecksConfig) -> tuple[Check, ...]:
@@ -176,7 +117,7 @@ def _text_checks(checks: ChecksConfig) -> tuple[Check, ...]:
             arguments={
                 "column": "num_earlier_copies",
                 "value_set": [0],
-                "mostly": _rest(checks.max_duplicate_share),
+                "mostly": rest(checks.max_duplicate_share),
             },
             limit=f"at most {checks.max_duplicate_share:.1%} repeated texts",
             next_step="remove the copies, or raise checks.max_duplicate_share",
@@ -310,11 +251,11 @@ def _observed(
         return f"missing: {', '.join(missing)}" if missing else "all present"
     if "unexpected_count" not in answer:
         value = answer.get("observed_value")
-        return _few(value) if isinstance(value, list) else _number(value)
+        return few(value) if isinstance(value, list) else _number(value)
     text = f"{answer['unexpected_count']:,} of {answer['element_count']:,} rows"
     if check.column == "label":
         labels = frame.loc[list(failed), "label"].dropna().unique()
-        return f"{text}: {_few(map(shown, labels))}" if len(labels) else text
+        return f"{text}: {few(map(shown, labels))}" if len(labels) else text
     return text
 
 
@@ -327,17 +268,6 @@ def row_refs(frame: pd.DataFrame, index: tuple[int, ...], column: str = "") -> l
         RowRef(file=str(file), row=int(row), line=int(line), column=column)
         for file, row, line in places.itertuples(index=False)
     ]
-
-
-def _rest(share: float) -> float:
-    """1 - share without the binary dust that would fail a share exactly at its limit."""
-    return round(1 - share, 12)
-
-
-def _few(values: Any, limit: int = 10) -> str:
-    names = [str(value) for value in values]
-    more = f", and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
 
 
 def _number(value: object) -> str:

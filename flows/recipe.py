@@ -4,7 +4,7 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field, ValidationError
 from data_checks.config import ChecksConfig, DataConfig, SplitConfig
 from models.config import BaseConfig, TrainConfig
 from records.base import Record
-from records.policy import GatePolicy
+from records.policy import LOSSES, GatePolicy
+from records.task import TASKS, Task
 
 
 class RecipeError(ValueError):
@@ -39,7 +40,7 @@ class Recipe(Record):
         description="Registered model, where it differs from the recipe's name.",
     )
     description: str = Field("", max_length=2000, description="What the model is for.")
-    task: Literal["classification"] = Field("classification", description="What the model does.")
+    task: Task = Field("classification", description="What the model does.")
     data: DataConfig
     checks: ChecksConfig = ChecksConfig()
     split: SplitConfig = SplitConfig()
@@ -86,6 +87,7 @@ def parse_recipe(
     """Validate plain values as a recipe; raises RecipeError with every problem."""
     merged: dict[str, Any] = _plain(values)
     problems = [problem for item in overrides for problem in _override(merged, item)]
+    _fill_in(merged)
     try:
         recipe = Recipe.model_validate(merged)
     except ValidationError as exc:
@@ -103,6 +105,25 @@ def recipe_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Recipe.model_json_schema(),
     }
+
+
+def _fill_in(values: dict[str, Any]) -> None:
+    """Put the task's own defaults where the recipe says nothing, in place."""
+    task = values.get("task", "classification")
+    if task not in list(TASKS):
+        return
+    facts = TASKS[task]
+    defaults: dict[str, dict[str, str]] = {
+        "data": facts.columns,
+        "train": {"metric": facts.validation_metrics[0]},
+        "gate": {"metric": facts.metrics[0]},
+    }
+    for section, fields in defaults.items():
+        if values.get(section) is None and section == "train":
+            values[section] = {}
+        given = values.get(section)
+        if isinstance(given, dict):
+            given.update({key: value for key, value in fields.items() if key not in given})
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -212,7 +233,8 @@ def _did_you_mean(location: Sequence[str | int]) -> str:
 
 def _contradictions(recipe: Recipe) -> Iterator[str]:
     """What each stage alone cannot see."""
-    columns = set(recipe.data.attributes) | {"label", "length"}
+    facts = TASKS[recipe.task]
+    columns = set(recipe.data.attributes) | set(facts.slices)
     for column in recipe.gate.slices.columns:
         if column not in columns:
             yield (
@@ -227,13 +249,19 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         value = getattr(recipe.split, field)
         if value and value not in recipe.data.attributes:
             yield f"split.{field}: {value!r} is not kept; add it to data.attributes"
-    least, is_loss = recipe.gate.minimum, recipe.gate.metric == "log_loss"
-    if is_loss and not 0 < least < math.inf:
-        yield f"gate.minimum: {least:g} is no log_loss; give the most nats per item, e.g. 0.3"
-    if not is_loss and not 0 <= least < 1:
-        yield (
-            f"gate.minimum: {least:g} is no {recipe.gate.metric}; give a share from 0 to below 1"
-        )
+    for section, metric, known in (
+        ("gate", recipe.gate.metric, facts.metrics),
+        ("train", recipe.train.metric, facts.validation_metrics),
+    ):
+        if metric not in known:
+            yield f"{section}.metric: {metric} is none of {recipe.task}'s: {', '.join(known)}"
+    least, metric = recipe.gate.minimum, recipe.gate.metric
+    if metric in LOSSES and not 0 < least < math.inf:
+        per = "item" if metric == "log_loss" else "token"
+        yield f"gate.minimum: {least:g} is no {metric}; give the most nats per {per}, e.g. 0.3"
+    if metric not in LOSSES and not 0 <= least < 1:
+        hint = f" ({least / 100:g} for {least:g} points)" if 1 <= least < 100 else ""
+        yield f"gate.minimum: {least:g} is no {metric}; give a share from 0 to below 1{hint}"
 
 
 def _scratch_problems(recipe: Recipe) -> Iterator[str]:
@@ -241,10 +269,11 @@ def _scratch_problems(recipe: Recipe) -> Iterator[str]:
     scratch, max_length = recipe.base.scratch, recipe.train.max_length
     if scratch is None:
         return
-    if scratch.architecture == "marian":
+    fitting = TASKS[recipe.task].architectures
+    if scratch.architecture not in fitting:
         yield (
-            "base.scratch.architecture: 'marian' has no head for classification; "
-            "use bert, xlnet, gpt2, llama or t5"
+            f"base.scratch.architecture: {scratch.architecture!r} has no head for {recipe.task}; "
+            f"use {', '.join(fitting[:-1])} or {fitting[-1]}"
         )
     if scratch.has_fixed_positions and max_length > scratch.positions:
         yield (

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from records.base import Record
+from records.policy import Metric
 
 TRAIN_VERSION = 1
 """Part of every train key: raise it when the same configuration would train otherwise."""
@@ -161,8 +162,9 @@ class TrainConfig(Record):
     early_stopping: int = Field(
         0, ge=0, description="Stop after this many validations without a better metric; 0: never."
     )
-    metric: Literal["accuracy", "macro_f1", "log_loss"] = Field(
-        "accuracy", description="Decides on validation which checkpoint is kept."
+    metric: Metric = Field(
+        "accuracy",
+        description="Decides on validation which checkpoint is kept; translation: loss_per_token.",
     )
     seed: int = Field(1, ge=0, lt=2**31, description="Of weights, dropout and row order.")
     checkpoint_every_s: float = Field(

@@ -9,7 +9,8 @@ from prefect import task
 from data_checks.checks import CheckOutcome, check_snapshot
 from data_checks.config import DATA_VERSION, ChecksConfig, DataConfig, SplitConfig
 from records.base import digest_of, file_sha256
-from records.data import SPLITS, DataRef, SnapshotRef, Split, SplitRef
+from records.data import SPLITS, DataRef, SnapshotRef, Split, SplitRef, is_default_task
+from records.task import TASKS
 from records.text import NORMALISE_VERSION
 from tasks.ingest import SNAPSHOT_FILE, snapshot_key
 from tasks.objects import Store
@@ -49,6 +50,7 @@ def check(
             checks=checks,
             split=split,
             docs_dir=out / "data_docs",
+            task=snapshot.task,
         )
         ref = _write(outcome, out, snapshot, key)
         put_folder(store, prefix, out, {"data": ref.model_dump(mode="json")})
@@ -59,6 +61,7 @@ def data_key(
     snapshot: SnapshotRef, data: DataConfig, checks: ChecksConfig, split: SplitConfig
 ) -> str:
     """Digest of what decides which rows are kept and where they go."""
+    spoken = [snapshot.task, data.source_language, data.target_language]
     return digest_of(
         [
             snapshot.snapshot_digest,
@@ -67,6 +70,7 @@ def data_key(
             split.model_dump(mode="json"),
             DATA_VERSION,
             NORMALISE_VERSION,
+            *([] if is_default_task(snapshot.task) else spoken),
         ]
     )
 
@@ -86,17 +90,19 @@ def _write(outcome: CheckOutcome, out: Path, snapshot: SnapshotRef, key: str) ->
     outcome.quarantine.to_parquet(out / "quarantine.parquet", index=False)
     outcome.examples.to_parquet(out / "examples.parquet", index=False)
     (out / "report.json").write_bytes(outcome.report.to_json())
-    splits = tuple(_write_split(outcome.kept, name, out, key) for name in SPLITS)
+    splits = tuple(_write_split(outcome.kept, name, out, key, snapshot) for name in SPLITS)
     return DataRef(
         snapshot=snapshot,
         report=outcome.report,
         data_key=key,
         splits=splits,
-        labels=tuple(sorted(outcome.kept["label"].dropna().unique())),
+        labels=_labels(outcome.kept, snapshot),
     )
 
 
-def _write_split(kept: pd.DataFrame, name: Split, out: Path, key: str) -> SplitRef:
+def _write_split(
+    kept: pd.DataFrame, name: Split, out: Path, key: str, snapshot: SnapshotRef
+) -> SplitRef:
     rows = kept[kept["split"] == name]
     path = out / f"{name}.parquet"
     rows.to_parquet(path, index=False)
@@ -106,5 +112,13 @@ def _write_split(kept: pd.DataFrame, name: Split, out: Path, key: str) -> SplitR
         sha256=file_sha256(path),
         num_rows=len(rows),
         num_groups=int(rows["group"].nunique()),
-        num_by_label={str(k): int(v) for k, v in sorted(rows["label"].value_counts().items())},
+        num_by_label={
+            label: int((rows["label"] == label).sum()) for label in _labels(rows, snapshot)
+        },
     )
+
+
+def _labels(rows: pd.DataFrame, snapshot: SnapshotRef) -> tuple[str, ...]:
+    """The names of the labels that occur; texts to be written are none."""
+    has_labels = TASKS[snapshot.task].has_labels
+    return tuple(sorted(rows["label"].dropna().unique())) if has_labels else ()

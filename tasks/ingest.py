@@ -14,6 +14,7 @@ from data_checks.config import DataConfig
 from data_checks.rows import Row
 from records.base import canonical_json
 from records.data import SnapshotRef, SourceFile
+from records.task import Task
 from tasks.payload import put_folder
 from tasks.place import Place
 from tasks.retries import RETRIED
@@ -26,7 +27,7 @@ SNAPSHOT_FILE = "rows.parquet"
 
 
 @task(name="ingest", task_run_name="read the rows", **RETRIED)
-def ingest(place: Place, data: DataConfig) -> SnapshotRef:
+def ingest(place: Place, data: DataConfig, task_name: Task = "classification") -> SnapshotRef:
     """Stream every source into one Parquet file and store it under its content's digest.
 
     Raises:
@@ -50,6 +51,7 @@ def ingest(place: Place, data: DataConfig) -> SnapshotRef:
             num_rows=num_rows,
             files=files,
             columns=("text", "label", *data.attributes),
+            task=task_name,
         )
         prefix = snapshot_key(ref)
         if not store.exists(f"{prefix}/manifest.json"):

@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from data_checks.config import DataConfig
+from data_checks.parallel import pair_of, read_pairs
 from data_checks.parse import format_of, read_rows, rows_of
 from data_checks.problems import SourceError
 from data_checks.rows import Row
-from data_checks.sample_reviews import generate, sample_options
+from data_checks.samples import open_sample
 from records.base import canonical_json, file_sha256, sha256
 from records.data import SPLITS, Split
 from tasks.store import S3Settings, Store, open_store
@@ -100,10 +101,7 @@ class _Opener:
     def open(self, uri: str, split: Split | None) -> list[Source]:
         """The sources that one URI names, sorted by name."""
         if uri.startswith("sample:"):
-            options = sample_options(uri)
-            return [
-                Source(uri, split, partial(self._stream, uri, split, partial(generate, options)))
-            ]
+            return [Source(uri, split, partial(self._stream, uri, split, open_sample(uri)))]
         if uri.startswith("s3://"):
             return self._objects(uri, split)
         if uri.startswith("hf://"):
@@ -112,6 +110,8 @@ class _Opener:
             return [Source(uri, split, partial(self._stream, uri, split, load))]
         if "://" in uri:
             raise LocationError(f"{uri}: unknown scheme; give {_SCHEMES}")
+        if pair := pair_of(uri):
+            return [Source(uri, split, partial(self._pair, pair, uri, split))]
         names = _local_files(uri)
         self._check_formats(uri, names)
         return [Source(name, split, partial(self._file, Path(name), name, split)) for name in names]
@@ -119,6 +119,10 @@ class _Opener:
     def _file(self, path: Path, uri: str, split: Split | None) -> Iterator[Row | str]:
         yield from read_rows(path, self.config, name=uri, split=split)
         yield file_sha256(path)
+
+    def _pair(self, paths: tuple[Path, Path], uri: str, split: Split | None) -> Iterator[Row | str]:
+        yield from read_pairs(paths, self.config, name=uri, split=split)
+        yield sha256("".join(map(file_sha256, paths)).encode())
 
     def _stream(
         self, uri: str, split: Split | None, load: Callable[[], Iterator[Mapping[str, object]]]

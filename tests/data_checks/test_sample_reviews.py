@@ -8,11 +8,10 @@ import pytest
 from data_checks.sample_reviews import (
     COLUMNS,
     LABELS,
-    SampleError,
     SampleOptions,
     generate,
-    sample_options,
 )
+from data_checks.samples import SampleError, read_options
 from records.text import normalise
 
 GOLDEN = "60ecf76c4efe0cc07e8f8738c1442633d552bfb21accfdb62f236651dc16659c"
@@ -68,7 +67,7 @@ def test_the_same_adjectives_serve_both_labels() -> None:
 
 def test_mislabelling_flips_the_share_and_moves_no_text() -> None:
     clean = list(generate(SampleOptions(num=3000)))
-    options = sample_options("sample:reviews?num=3000&mislabel=0.35&where=negation")
+    options = read_options("sample:reviews?num=3000&mislabel=0.35&where=negation", SampleOptions)
     changed = [(a, b) for a, b in zip(clean, generate(options), strict=True) if a != b]
     assert {a["phenomenon"] for a, _ in changed} == {"negation"}
     assert all(a["text"] == b["text"] and a["label"] != b["label"] for a, b in changed)
@@ -77,16 +76,18 @@ def test_mislabelling_flips_the_share_and_moves_no_text() -> None:
 
 
 def test_options_are_read_and_all_mistakes_told() -> None:
-    assert sample_options("sample:reviews?seed=8&num=9") == SampleOptions(seed=8, num=9)
+    assert read_options("sample:reviews?seed=8&num=9", SampleOptions) == SampleOptions(
+        seed=8, num=9
+    )
     with pytest.raises(
         SampleError,
         match=r"no sample 'books'.*'sed' does not exist.*given twice.*num='0'.*Options: seed",
     ):
-        sample_options("sample:books?sed=8&num=3&num=0")
-    with pytest.raises(SampleError, match=r"where='irony' is none of plain, negation"):
-        sample_options("sample:reviews?where=irony")
+        read_options("sample:books?sed=8&num=3&num=0", SampleOptions)
+    with pytest.raises(SampleError, match=r"where='irony': is none of plain, negation"):
+        read_options("sample:reviews?where=irony", SampleOptions)
     with pytest.raises(SampleError, match=r"mislabel='2': Input should be less than"):
-        sample_options("sample:reviews?mislabel=2")
+        read_options("sample:reviews?mislabel=2", SampleOptions)
 
 
 @pytest.mark.slow

@@ -9,7 +9,25 @@ from sacrebleu.metrics import BLEU, CHRF
 from models.corpus import CORPUS_METRICS, as_array, bleu, corpus_figures
 from models.reference_scores import bleu_tokenizer, score_texts
 
-WORDS = "the a cat dog sat ran on under mat house big small , . old very quickly".split()
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "sat",
+    "ran",
+    "on",
+    "under",
+    "mat",
+    "house",
+    "big",
+    "small",
+    ",",
+    ".",
+    "old",
+    "very",
+    "quickly",
+]
 CHINESE = "我你他喜欢吃看大小书猫狗在家里。，"
 
 
@@ -72,9 +90,7 @@ def test_bleu_agrees_with_sacrebleu_at_the_edges(
     matches: list[int], totals: list[int], length: int, reference: int
 ) -> None:
     rows = np.array([[length, reference, *matches, *totals]])
-    expected = BLEU.compute_bleu(
-        matches, totals, length, reference, smooth_method="exp"
-    ).score
+    expected = BLEU.compute_bleu(matches, totals, length, reference, smooth_method="exp").score
     assert bleu(rows)[0] == pytest.approx(expected / 100, abs=1e-12)
 
 

@@ -16,7 +16,24 @@ from records.scores import Scorecard, TestItems
 from tests.models.gate_records import card_of, items_of, record_of
 
 NUM = 300
-WORDS = "the a cat dog sat ran on under mat house big small old very quickly home".split()
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "sat",
+    "ran",
+    "on",
+    "under",
+    "mat",
+    "house",
+    "big",
+    "small",
+    "old",
+    "very",
+    "quickly",
+    "home",
+]
 REFERENCES = [
     [" ".join(random.Random(i).choice(WORDS) for _ in range(4 + i % 9))] for i in range(NUM)
 ]

@@ -1,0 +1,131 @@
+"""Rows for classification: a text and one label."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+
+import pandas as pd
+
+from data_checks.config import ChecksConfig, DataConfig
+from data_checks.expectation import Check, few
+from data_checks.split import check_splits
+from records.data import CheckResult
+
+
+class Labelled:
+    """A text with one of a few labels."""
+
+    def __init__(self, data: DataConfig | None = None) -> None:
+        self._renamed = tuple(sorted(set(data.rename_labels.values()))) if data else ()
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        return {"text": "text", "label": "label"}
+
+    def measure(self, frame: pd.DataFrame) -> None:
+        """label_rows and label_share, of the row's label."""
+        if str(frame["label"].dtype if "label" in frame else "") != "str":
+            return
+        counts = frame["label"].value_counts()
+        frame["label_rows"] = frame["label"].map(counts).astype("float64")
+        frame["label_share"] = frame["label_rows"] / max(int(counts.sum()), 1)
+
+    def checks(self, checks: ChecksConfig) -> tuple[Check, ...]:
+        """Which labels there are, and how many rows of each."""
+        allowed = checks.labels or self._renamed
+        known = Check(
+            name="label_set",
+            column="label",
+            expectation="ExpectColumnValuesToBeInSet",
+            arguments={"column": "label", "value_set": list(allowed)},
+            limit=few(allowed),
+            next_step="mend the rows, or add the label to checks.labels or data.rename_labels",
+        )
+        present = Check(
+            name="labels_present",
+            column="label",
+            expectation="ExpectColumnDistinctValuesToContainSet",
+            arguments={"column": "label", "value_set": list(checks.labels)},
+            limit=few(checks.labels),
+            next_step="add rows of the missing ones, or take them out of checks.labels",
+        )
+        optional = ((known,) if allowed else ()) + ((present,) if checks.labels else ())
+        return (*optional, *_balance_checks(checks))
+
+    def rules(
+        self, frame: pd.DataFrame, checks: ChecksConfig
+    ) -> "dict[str, Callable[[pd.DataFrame], pd.Series[bool]]]":
+        """Copies go; a text with two labels teaches nothing."""
+        test_keys = frame.loc[frame["split"] == "test", "text_key"].dropna()
+        return {
+            "copy_of_test": lambda rows: rows["text_key"].isin(test_keys),
+            "conflicting_labels": _conflicts,
+            "copy_of_validation": copies_of_validation,
+            "duplicate": lambda rows: rows.duplicated("text_key"),
+        }
+
+    def details(self, frame: pd.DataFrame, dropped: pd.DataFrame) -> dict[Hashable, str]:
+        """The labels that one text carries."""
+        conflicting = dropped[dropped["reason"] == "conflicting_labels"]
+        found = frame[frame["text_key"].isin(conflicting["text_key"])]
+        labels = {
+            key: "labels: " + ", ".join(sorted(set(values.dropna())))
+            for key, values in found.groupby("text_key")["label"]
+        }
+        return {index: labels[key] for index, key in conflicting["text_key"].items()}
+
+    def warnings(self, kept: pd.DataFrame, dropped: pd.DataFrame) -> Sequence[tuple[int, str]]:
+        """Texts with two labels."""
+        test = kept[kept["split"] == "test"]
+        conflicting = dropped[dropped["reason"] == "conflicting_labels"]
+        return (
+            (
+                len(conflicting),
+                f"rows dropped: {conflicting['text_key'].nunique()} texts carry two labels",
+            ),
+            (
+                int((test.groupby("text_key")["label"].nunique() > 1).sum()),
+                "texts of the given test carry two labels; a given test is never changed",
+            ),
+        )
+
+    def check_splits(self, rows: pd.DataFrame, checks: ChecksConfig) -> CheckResult:
+        """Rows of every label in every split."""
+        return check_splits(rows, checks.labels)
+
+
+def copies_of_validation(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Training rows whose text is in the validation data."""
+    keys = rows.loc[rows["split"] == "validation", "text_key"]
+    return (rows["split"] == "train") & rows["text_key"].isin(keys)
+
+
+def _conflicts(rows: pd.DataFrame) -> "pd.Series[bool]":
+    return rows.groupby("text_key")["label"].transform("nunique") > 1
+
+
+def _balance_checks(checks: ChecksConfig) -> tuple[Check, ...]:
+    return (
+        Check(
+            name="num_labels",
+            column="label",
+            expectation="ExpectColumnUniqueValueCountToBeBetween",
+            arguments={"column": "label", "min_value": checks.min_labels},
+            limit=f"at least {checks.min_labels} labels",
+            next_step="there is nothing to tell apart: check data.label",
+        ),
+        Check(
+            name="rows_per_label",
+            column="label",
+            expectation="ExpectColumnValuesToBeBetween",
+            arguments={"column": "label_rows", "min_value": checks.min_per_label},
+            limit=f"at least {checks.min_per_label} rows of each label",
+            next_step="add rows, merge labels by data.rename_labels, or lower checks.min_per_label",
+        ),
+        Check(
+            name="label_balance",
+            column="label",
+            expectation="ExpectColumnValuesToBeBetween",
+            arguments={"column": "label_share", "max_value": checks.max_label_share},
+            limit=f"at most {checks.max_label_share:.1%} of rows with one label",
+            next_step="add rows of the other labels, or raise checks.max_label_share",
+        ),
+    )
