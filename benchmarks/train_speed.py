@@ -108,15 +108,15 @@ def train_with_refit(config: TrainConfig, train: Rows, dev: Rows, scratch: Path)
     """C: refit's own step; every epoch validates, and its clock leaves that out."""
     from models.base import resolve_base
     from models.predict import Classifier
-    from models.train import LabelledTexts
+    from models.task_code import Examples
     from models.train import train as train_classifier
 
     trained = train_classifier(
         config=config,
         base=resolve_base(BaseConfig()),
         labels=("0", "1"),
-        training=LabelledTexts(train[0], [str(label) for label in train[1]]),
-        validation=LabelledTexts(dev[0], [str(label) for label in dev[1]]),
+        training=Examples(train[0], [str(label) for label in train[1]]),
+        validation=Examples(dev[0], [str(label) for label in dev[1]]),
         lineage=frozenset(),
         out=scratch / "model",
         work=scratch / "work",

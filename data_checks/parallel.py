@@ -24,7 +24,7 @@ def pair_of(uri: str) -> tuple[Path, Path] | None:
         return None
     if len(found) > 1 or uri.count("{") > 1:
         raise ParseError(f"{uri}: give one pair of braces, e.g. train.{{en,de}}.gz")
-    first, second = (Path(_BRACES.sub(lambda _, part=part: part, uri)) for part in found[0])
+    first, second = (Path(_BRACES.sub(part.replace("\\", r"\\"), uri)) for part in found[0])
     if missing := [str(path) for path in (first, second) if not path.is_file()]:
         raise ParseError(f"{uri}: {' and '.join(missing)}: no such file")
     return first, second

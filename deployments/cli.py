@@ -114,7 +114,7 @@ def predict(
     file: Annotated[Path | None, typer.Option("--file", "-f", help="One text a line.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Classify texts with the champion."""
+    """Ask the champion: what label, or what translation, for each text."""
     _commands().predict(_prepare(), name, texts or [], file, json)
 
 
@@ -251,11 +251,11 @@ def _prepare() -> Any:
 
 def _check_base(recipe: Any) -> None:
     """Refuse a base that cannot be had before any server is started or row is read."""
-    from models.base import check_length, resolve_base
+    from models.base import check_lengths, resolve_base
 
     if recipe.base.scratch is None and not recipe.base.model.startswith("models:/"):
         base = resolve_base(recipe.base)
-        check_length(recipe.train.max_length, base.path, base.uri)
+        check_lengths(recipe.train, base.path, base.uri)
 
 
 def _commands() -> Any:

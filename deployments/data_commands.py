@@ -17,7 +17,7 @@ def check_data(recipe: Recipe, place: Place, as_json: bool) -> Exit:
     from tasks.check import check
     from tasks.ingest import ingest
 
-    snapshot = ingest.fn(place, recipe.data)
+    snapshot = ingest.fn(place, recipe.data, recipe.task)
     data = check.fn(place, snapshot, recipe.data, recipe.checks, recipe.split)
     num_test = data.split("test").num_groups
     power = power_table(recipe.gate, num_test) if data.report.passed else ()

@@ -11,7 +11,16 @@ from models.gate import GATE_VERSION, decide
 from records.document import DecisionFile
 from records.ledger import LedgerEntry
 from tasks.decide import find_decision, read_decision, read_index
-from tasks.ledger import LedgerError, anchor, champion, check_name, history, is_held, verify
+from tasks.ledger import (
+    LedgerError,
+    anchor,
+    champion,
+    check_name,
+    claimed_task,
+    history,
+    is_held,
+    verify,
+)
 from tasks.place import Place
 from tasks.reconcile import check_mirror
 
@@ -86,22 +95,21 @@ def known_names(place: Place) -> list[str]:
 
 
 def predict(place: Place, name: str, texts: list[str], file: Path | None, as_json: bool) -> None:
-    """Label and probability of each text, by the champion."""
-    from models.predict import Classifier
+    """What the champion answers to each text: a label with its probability, or a text."""
+    from models.task_code import task_code
     from tasks.train import model_folder
 
     entry = find_entry(place, name, "champion")
-    classifier = Classifier.load(model_folder(place, entry.model_uri))
+    folder = model_folder(place, entry.model_uri)
+    predictor = task_code(claimed_task(place.open(), name)).predictor(folder)
     answers = []
     for batch in _batches(texts, file):
         _check_encodable(batch)
-        probabilities_NC, _ = classifier.probabilities(batch)
-        for text, row in zip(batch, probabilities_NC, strict=True):
-            best = int(row.argmax())
-            answer = {"text": text, "label": classifier.labels[best], "score": float(row[best])}
+        for answer in predictor.predict(batch):
             answers.append(answer)
             if not as_json:
-                cells = (classifier.labels[best], f"{row[best]:.4f}", text)
+                text, *said = answer.values()
+                cells = [f"{v:.4f}" if isinstance(v, float) else str(v) for v in (*said, text)]
                 print("\t".join(screen.visible(cell, keep="") for cell in cells))
     if as_json:
         screen.print_json(answers)

@@ -83,7 +83,7 @@ def run(request: Request) -> RunResult:
     with costs.step("reconcile"):
         reconcile(place, name)
     with costs.step("ingest"):
-        snapshot = ingest(place, recipe.data)
+        snapshot = ingest(place, recipe.data, recipe.task)
     with costs.step("check"):
         data = check(place, snapshot, recipe.data, recipe.checks, recipe.split)
     if not data.report.passed:
@@ -113,7 +113,13 @@ def judge(request: Request, data: DataRef, challenger: TrainResult) -> RunResult
         return unchanged(request.name, live, "the challenger is the champion, byte for byte")
     with costs.step("evaluate"):
         evaluation = evaluate(
-            place, data, recipe.gate.slices, candidates(challenger, entries), live is None
+            place,
+            data,
+            recipe.gate.slices,
+            candidates(challenger, entries),
+            live is None,
+            recipe.base,
+            recipe.train,
         )
     with costs.step("decide"):
         entry, is_earlier = decide_challenger(

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.config import SCRATCH, BaseConfig
+from models.config import SCRATCH, BaseConfig, TrainConfig
 from models.errors import SettingExceedsModel, UnknownBase
 from records.base import digest_of, file_sha256
 
@@ -28,7 +28,10 @@ LOADED_FILES = (
     "model.safetensors.index.json",
     "merges.txt",
     "special_tokens_map.json",
+    "sentencepiece.bpe.model",
+    "source.spm",
     "spiece.model",
+    "target.spm",
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.json",

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.scoring import scorecard
-from models.train import LabelledTexts
+from models.label_scores import scorecard
+from models.task_code import Examples
 from records.base import digest_of
 from records.scores import Scorecard, TestItems
 
@@ -16,7 +16,7 @@ STRENGTHS = (1.0, 10.0, 100.0)
 
 
 def score_tfidf(
-    training: LabelledTexts, validation: LabelledTexts, items: TestItems, texts: Sequence[str]
+    training: Examples, validation: Examples, items: TestItems, texts: Sequence[str]
 ) -> Scorecard:
     """Fit TF-IDF (words 1-2, characters 1-4) with logistic regression, and score the test split.
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from records.base import Record
 from records.policy import Metric
@@ -122,6 +122,26 @@ class BaseConfig(Record):
         return self
 
 
+class GenerationConfig(Record):
+    """How the model writes its texts; saved with it, so that every consumer writes alike."""
+
+    beams: int = Field(4, ge=1, le=64, description="Width of the beam search; 1: greedy.")
+    max_new_tokens: int = Field(128, ge=1, le=100_000, description="Longest text, tokens.")
+    length_penalty: float = Field(
+        1.0, ge=-10, le=10, description="Above 0 favours longer texts among the beams."
+    )
+
+    def settings(self) -> dict[str, JsonValue]:
+        """As transformers names them."""
+        return {
+            "num_beams": self.beams,
+            "max_new_tokens": self.max_new_tokens,
+            "length_penalty": self.length_penalty,
+            "early_stopping": self.beams > 1,
+            "do_sample": False,
+        }
+
+
 class TrainConfig(Record):
     """How the base is fine-tuned. One effective batch: batch_size * accumulation."""
 
@@ -155,6 +175,10 @@ class TrainConfig(Record):
     max_length: int = Field(
         128, ge=4, le=1_000_000, description="Tokens per text; longer ones are cut and counted."
     )
+    max_target_length: int = Field(
+        128, ge=4, le=1_000_000, description="Translation: tokens per target, in training."
+    )
+    generation: GenerationConfig = GenerationConfig()
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the processor multiplies it natively."
     )

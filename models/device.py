@@ -12,10 +12,10 @@ from models.config import TrainConfig
 COMPUTING_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 """Whose versions can move a result."""
 TRAINING_CODE = (
-    "base", "checkpoint", "device", "encode", "loss", "metrics", "predict", "schedule", "step",
-    "stop", "train", "watch",
+    "base", "checkpoint", "device", "encode", "lesson", "loss", "schedule", "step", "stop", "train",
+    "watch",
 )  # fmt: skip
-"""Modules of this room that a training runs through."""
+"""Modules of this room that every training runs through."""
 
 
 def device_class() -> str:
@@ -51,10 +51,15 @@ def code_digest(*modules: str) -> str:
     return digest.hexdigest()
 
 
-def training_identity(config: TrainConfig) -> dict[str, object]:
-    """The part of a train key that this machine and this code decide."""
+def training_identity(config: TrainConfig, modules: tuple[str, ...]) -> dict[str, object]:
+    """The part of a train key that this machine and this code decide.
+
+    Args:
+        config: the recipe's `train`.
+        modules: of this room, that the task's training runs through beside the common ones.
+    """
     return {
-        "code": code_digest(*TRAINING_CODE),
+        "code": code_digest(*TRAINING_CODE, *modules),
         "libraries": library_versions(),
         "device": device_class(),
         "world_size": max(1, torch.cuda.device_count()),

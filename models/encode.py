@@ -12,7 +12,9 @@ import torch
 
 from models.errors import UnknownBase
 
-VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
+VOCABULARY_FILES = (
+    "tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
+)  # fmt: skip
 """Without any of them transformers makes a tokenizer that knows no word, and says nothing."""
 
 

@@ -20,16 +20,13 @@ from models.statistics import (
     rounded,
     tango_bounds,
 )
-from records.decision import Comparison, Interval
+from records.decision import MOST_FLIPS, Comparison, Interval
 from records.policy import HIGHER_IS_BETTER, Metric
 from records.scores import Scorecard, TestItems
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-MOST_FLIPS = 200
-"""Items named per comparison and direction where nearly every text scores differently."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""What a classifier's training makes small.
+"""What a training makes small.
 
-Shapes: B rows of a batch, C labels.
+Shapes: B rows of a batch, C labels, T positions, V the vocabulary.
 """
 
 from collections import Counter
@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from models.config import TrainConfig
 
+IGNORED = -100
+"""The label of a position that is not learned, as PyTorch's cross-entropy has it."""
 Loss = Callable[..., torch.Tensor]
 """(outputs, labels, num_items_in_batch) -> scalar, as the Trainer calls it."""
 
@@ -53,5 +55,31 @@ def classification_loss(smoothing: float, weights: Sequence[float]) -> Loss:
         )
         total = (loss_B * weights_C.to(labels_B.device)[labels_B]).sum()
         return total / (len(labels_B) if num_items_in_batch is None else num_items_in_batch)
+
+    return loss
+
+
+def token_loss(smoothing: float) -> Loss:
+    """Cross-entropy per learned position with label smoothing, over those of a whole step.
+
+    A mean of the batches' means would weigh short texts more; this divides by the positions of the
+    optimiser step.
+
+    Args:
+        smoothing: the share of a target's mass that is spread over the vocabulary.
+    """
+
+    def loss(
+        outputs: Any, labels_BT: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        total = functional.cross_entropy(
+            outputs["logits"].flatten(0, 1).float(),
+            labels_BT.flatten(),
+            ignore_index=IGNORED,
+            label_smoothing=smoothing,
+            reduction="sum",
+        )
+        count = (labels_BT != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        return total / count
 
     return loss

@@ -31,20 +31,28 @@ def score_texts(
     Source: sacrebleu 2.6; the statistics of one sentence are not in its public interface, their sum
     is held against `corpus_score` by a test.
     """
-    tokenizer = bleu_tokenizer(references, language)
-    metrics: dict[str, Any] = {"bleu": BLEU(tokenize=tokenizer, force=True), "chrf": CHRF()}
     streams = _streams(references)
-    statistics, signatures = {}, {}
-    for name, metric in metrics.items():
+    statistics = {}
+    for name, metric in _metrics(references, language).items():
         rows = metric._extract_corpus_statistics(list(outputs), streams)
         statistics[name] = tuple(tuple(int(n) for n in row) for row in rows)
-        signatures[name] = str(metric.get_signature())
-    return ReferenceScores(statistics, signatures)
+    return ReferenceScores(statistics, signatures_of(references, language))
 
 
 def signatures_of(references: Sequence[Sequence[str]], language: str | None) -> dict[str, str]:
-    """The signatures alone, before anything was scored."""
-    return score_texts([""] * len(references), references, language=language).signatures
+    """How each metric is computed on these references, as sacrebleu states it."""
+    counts = {len(row) for row in references}
+    num_references = counts.pop() if len(counts) == 1 else -1
+    signatures = {}
+    for name, metric in _metrics(references, language).items():
+        metric.num_refs = num_references
+        signatures[name] = str(metric.get_signature())
+    return signatures
+
+
+def _metrics(references: Sequence[Sequence[str]], language: str | None) -> dict[str, Any]:
+    tokenizer = bleu_tokenizer(references, language)
+    return {"bleu": BLEU(tokenize=tokenizer, force=True), "chrf": CHRF()}
 
 
 def bleu_tokenizer(references: Sequence[Sequence[str]], language: str | None) -> str:

@@ -1,7 +1,7 @@
 """Parity and budgets: the artifact as a consumer loads it, in a fresh process of its own.
 
-`python -m models.running_cost REQUEST RESULT`. A consumer builds transformers' pipeline from the
-folder, one text at a time; that, not our batched code, is what must be right and fast enough.
+`python -m models.running_cost REQUEST RESULT`. A consumer loads the folder and asks one text at a
+time; that, not our batched code, is what must be right and fast enough.
 """
 
 import random
@@ -10,18 +10,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from models.device import hide_loading_bars
-from models.encode import load_tokenizer
 from models.scoring import ScoringRequest, read_texts
+from models.task_code import task_code
 from records.base import Record
 from records.scores import Budgets, Parity, Scorecard
 
-NUM_TEXTS = 200
-NUM_WARM_UPS = 20
 NUM_ROUNDS = 3
 
 
@@ -39,37 +35,23 @@ class Cost(Record):
     parity: Parity
 
 
-def load_pipeline(model_path: Path) -> Any:
-    """The pipeline that a consumer builds; it cuts texts where training and scoring cut them."""
-    from transformers import pipeline
-
-    hide_loading_bars()
-    return pipeline(
-        "text-classification",
-        model=str(model_path),
-        tokenizer=load_tokenizer(model_path),
-        truncation=True,
-        trust_remote_code=False,
-    )
-
-
 def measure(request: CostRequest) -> Cost:
     """Answer seeded texts again, at batch 1, and time it."""
     texts = read_texts(Path(request.scoring.test_path), request.scoring.items)
+    consumer = task_code(request.scoring.task).consumer(request.scoring)
     chosen = random.Random(request.card.model_digest).sample(
-        range(len(texts)), min(NUM_TEXTS, len(texts))
+        range(len(texts)), min(consumer.num_texts, len(texts))
     )
-    answer = load_pipeline(Path(request.scoring.model_path))
-    for i in (chosen * NUM_WARM_UPS)[:NUM_WARM_UPS]:
-        answer(texts[i])
+    for i in (chosen * consumer.num_warm_ups)[: consumer.num_warm_ups]:
+        consumer.answer(texts[i])
     rounds: list[list[float]] = []
-    replies: list[dict[str, Any]] = []
+    replies: list[object] = []
     for _ in range(NUM_ROUNDS):
         times_ms = []
         replies = []
         for i in chosen:
             started = time.perf_counter()
-            replies += answer(texts[i])
+            replies.append(consumer.answer(texts[i]))
             times_ms.append((time.perf_counter() - started) * 1000)
         rounds.append(times_ms)
     folder = Path(request.scoring.model_path)
@@ -78,16 +60,7 @@ def measure(request: CostRequest) -> Cost:
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         artifact_bytes=sum(p.stat().st_size for p in folder.iterdir() if p.is_file()),
     )
-    return Cost(budgets=budgets, parity=_compare(request.card, chosen, replies))
-
-
-def _compare(card: Scorecard, chosen: Sequence[int], replies: Sequence[dict[str, Any]]) -> Parity:
-    gaps = [
-        abs(card.confidence[i] - reply["score"]) for i, reply in zip(chosen, replies, strict=True)
-    ]
-    same = sum(card.predicted[i] == r["label"] for i, r in zip(chosen, replies, strict=True))
-    largest = float(np.max(gaps))  # keeps a NaN, where `max` may lose it
-    return Parity(num_compared=len(gaps), num_equal_labels=same, max_abs_difference=largest)
+    return Cost(budgets=budgets, parity=consumer.parity(request.card, texts, chosen, replies))
 
 
 def main(arguments: Sequence[str]) -> int:

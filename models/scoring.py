@@ -3,22 +3,20 @@
 Nothing that was in the trainer's memory can reach a score: the folder on disk is all there is.
 """
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import JsonValue
 
-from models.device import code_digest, device_class, library_versions
 from models.errors import ModelError
-from models.metrics import UNKNOWN_LABEL_LOSS, figures
-from models.predict import BATCH_RULE, Classifier
+from models.task_code import task_code
 from records.base import Record
-from records.scores import SCORING_VERSION, Fingerprint, Scorecard, TestItems
-
-SMALLEST_PROBABILITY = 1e-12
+from records.scores import Fingerprint, Scorecard, TestItems
+from records.task import Task
 
 
 class ScoringRequest(Record):
@@ -28,100 +26,63 @@ class ScoringRequest(Record):
     model_path: str
     model_digest: str
     test_path: str
-    """Parquet with text, label, item_id and group."""
+    """Parquet with text, item_id and group; label, or references where texts are to be written."""
     items: TestItems
+    task: Task = "classification"
+    language: str | None = None
+    """Of the texts to be written, where the recipe says it."""
+    generation: dict[str, JsonValue] = {}
+    """Settings in place of those in the model's folder: an untuned base has none of ours."""
+    outputs_path: str = ""
+    """Where the texts go that the model writes; they are no part of a scorecard."""
 
 
-def fingerprint(items: TestItems) -> Fingerprint:
+def fingerprint_of(request: ScoringRequest) -> Fingerprint:
     """What two scorecards must share to be comparable."""
-    return Fingerprint(
-        test_digest=items.test_digest,
-        scoring_version=SCORING_VERSION,
-        code_digest=code_digest("device", "encode", "metrics", "predict", "scoring"),
-        libraries=library_versions(),
-        device=device_class(),
-        dtype="fp32",
-        batch_rule=BATCH_RULE,
-    )
+    return task_code(request.task).fingerprint(request)
 
 
-def read_texts(test_path: Path, items: TestItems) -> list[str]:
-    """The texts of `items`, in their order.
+def read_column(test_path: Path, items: TestItems, column: str) -> list[Any]:
+    """A column's values of `items`, in their order.
 
     Raises:
         KeyError: an item is not in the file.
     """
-    table = pq.read_table(test_path, columns=["item_id", "text"])
-    texts = dict(zip(table["item_id"].to_pylist(), table["text"].to_pylist(), strict=True))
-    return [texts[item_id] for item_id in items.item_ids]
+    table = pq.read_table(test_path, columns=["item_id", column])
+    values = dict(zip(table["item_id"].to_pylist(), table[column].to_pylist(), strict=True))
+    return [values[item_id] for item_id in items.item_ids]
 
 
-def scorecard(
-    *,
-    role: str,
-    model_digest: str,
-    items: TestItems,
-    labels: tuple[str, ...],
-    probabilities: np.ndarray,
-    num_truncated: int = 0,
-) -> Scorecard:
-    """Per-item scores of one model.
-
-    Args:
-        role: challenger, champion, anchor or baseline:<name>.
-        model_digest: of the artifact.
-        items: N frozen test items.
-        labels: the model's C labels, in the order of its outputs.
-        probabilities: (N, C), rows as `items`.
-        num_truncated: texts that were cut.
-    """
-    index = {name: i for i, name in enumerate(labels)}
-    best_N = probabilities.argmax(axis=1)
-    predicted = tuple(labels[k] for k in best_N)
-    confidence = tuple(float(probabilities[i, k]) for i, k in enumerate(best_N))
-    log_loss = tuple(
-        -math.log(max(float(probabilities[i, index[y]]), SMALLEST_PROBABILITY))
-        if y in index
-        else UNKNOWN_LABEL_LOSS
-        for i, y in enumerate(items.labels)
-    )
-    return Scorecard(
-        role=role,
-        model_digest=model_digest,
-        fingerprint=fingerprint(items),
-        model_labels=labels,
-        item_ids=items.item_ids,
-        predicted=predicted,
-        log_loss=log_loss,
-        confidence=confidence,
-        num_truncated=num_truncated,
-        metrics=figures(items.labels, predicted, log_loss, confidence),
-    )
+def read_texts(test_path: Path, items: TestItems) -> list[str]:
+    """The texts of `items`, in their order; raises KeyError for an item that is not in the file."""
+    return read_column(test_path, items, "text")
 
 
-def failed_scorecard(role: str, model_digest: str, items: TestItems, error: str) -> Scorecard:
+def failed_scorecard(request: ScoringRequest, error: str) -> Scorecard:
     """The scorecard of a model that could not be scored: the gate refuses it."""
     return Scorecard(
-        role=role, model_digest=model_digest, fingerprint=fingerprint(items), error=error
+        role=request.role,
+        model_digest=request.model_digest,
+        fingerprint=fingerprint_of(request),
+        error=error,
     )
 
 
 def score(request: ScoringRequest) -> Scorecard:
     """Load the artifact and score it; a model that cannot be loaded gives a card with `error`."""
-    texts = read_texts(Path(request.test_path), request.items)
     try:
-        classifier = Classifier.load(Path(request.model_path))
+        scored = task_code(request.task).score(request)
     except ModelError as exc:
-        return failed_scorecard(request.role, request.model_digest, request.items, str(exc))
-    probabilities_NC, num_truncated = classifier.probabilities(texts)
-    return scorecard(
-        role=request.role,
-        model_digest=request.model_digest,
-        items=request.items,
-        labels=classifier.labels,
-        probabilities=probabilities_NC,
-        num_truncated=num_truncated,
-    )
+        return failed_scorecard(request, str(exc))
+    if request.outputs_path and scored.outputs is not None:
+        write_outputs(request, scored.outputs)
+    return scored.card
+
+
+def write_outputs(request: ScoringRequest, outputs: Sequence[str]) -> None:
+    """One row per item: its id, and the text that the model wrote."""
+    columns = {"item_id": list(request.items.item_ids), "output": list(outputs)}
+    pq.write_table(pa.table(columns), request.outputs_path)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,7 @@ from transformers import TrainerCallback
 
 from models.config import TrainConfig
 from models.errors import TrainingDiverged
-from models.metrics import figures
-from models.predict import log_probabilities
+from models.lesson import Lesson
 from models.stop import Stop, StopAsked
 from records.document import CurvePoint
 from records.policy import HIGHER_IS_BETTER
@@ -35,9 +34,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     Args:
         config: the recipe's `train`.
-        tokenizer: pads the validation rows.
-        labels: C label names in the order of the model's outputs.
-        valid_ids, valid_labels: N validation rows.
+        lesson: what is learned, and how it is validated.
         report_point, report_progress: where curve and progress go.
         checkpoint_every_s: seconds between checkpoints, epochs' ends aside; None: there are none.
         stop: ends the training after a step, with a checkpoint.
@@ -47,20 +44,14 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self,
         *,
         config: TrainConfig,
-        tokenizer: Any,
-        labels: tuple[str, ...],
-        valid_ids: list[list[int]],
-        valid_labels: Sequence[str],
+        lesson: Lesson,
         report_point: Callable[[CurvePoint], None],
         report_progress: Callable[[Progress], None],
         checkpoint_every_s: float | None,
         stop: Stop,
     ) -> None:
         self.config = config
-        self.tokenizer = tokenizer
-        self.labels = labels
-        self.valid_ids = valid_ids
-        self.valid_labels = valid_labels
+        self.lesson = lesson
         self.report_point = report_point
         self.report_progress = report_progress
         self.checkpoint_every_s = checkpoint_every_s
@@ -202,12 +193,13 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         model.eval()
         try:
             with self.stop.interrupting():
-                scores = self._score(model)
-            for name in ("accuracy", "macro_f1", "log_loss"):
+                scores = self.lesson.validate(model)
+            for name in self.lesson.figures:
                 self._point(state, f"validation_{name}", scores[name])
-            if not math.isfinite(scores["log_loss"]):
+            loss = scores[self.lesson.loss_figure]
+            if not math.isfinite(loss):
                 raise TrainingDiverged(
-                    f"the validation loss is {scores['log_loss']} at step {state.global_step}; "
+                    f"the validation loss is {loss} at step {state.global_step}; "
                     f"lower train.learning_rate={self.config.learning_rate:g}"
                 )
             self._keep_if_better(model, scores[self.config.metric], state.global_step)
@@ -216,17 +208,6 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             if trained:
                 model.load_state_dict(trained)
         return 0 < self.config.early_stopping <= self._num_worse
-
-    def _score(self, model: torch.nn.Module) -> dict[str, float]:
-        log_probs_NC = log_probabilities(model, self.tokenizer, self.valid_ids)
-        index = {name: i for i, name in enumerate(self.labels)}
-        best_N = log_probs_NC.argmax(axis=1)
-        return figures(
-            self.valid_labels,
-            [self.labels[i] for i in best_N],
-            [-float(log_probs_NC[i, index[y]]) for i, y in enumerate(self.valid_labels)],
-            [math.exp(float(log_probs_NC[i, k])) for i, k in enumerate(best_N)],
-        )
 
     def _keep_if_better(self, model: torch.nn.Module, value: float, step: int) -> None:
         sign = 1 if HIGHER_IS_BETTER[self.config.metric] else -1

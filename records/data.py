@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from records.base import Record
+from records.base import Record, is_empty
 from records.task import Task
 
 Split = Literal["train", "validation", "test"]
@@ -35,6 +35,8 @@ class SnapshotRef(Record):
     columns: tuple[str, ...]
     task: Task = Field("classification", exclude_if=is_default_task)
     """What the rows are for: it says how they are checked, split, learned and scored."""
+    language: str | None = Field(None, exclude_if=is_empty)
+    """Of the texts to be written, where the recipe says it."""
 
 
 class RowRef(Record):

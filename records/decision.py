@@ -102,6 +102,10 @@ class Finding(Record):
     p_value: float | None = None
 
 
+MOST_FLIPS = 200
+"""Items named per comparison and direction where nearly every text scores differently."""
+
+
 class Comparison(Record):
     """Challenger against one other model on paired items."""
 

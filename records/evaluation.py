@@ -1,6 +1,8 @@
 """What an evaluation leaves in the store: all the scores that one decision rests on."""
 
-from records.base import Record
+from pydantic import Field
+
+from records.base import Record, is_empty
 from records.decision import LineageOverlap
 from records.scores import Budgets, Parity, Scorecard, TestItems
 
@@ -23,6 +25,8 @@ class Evaluation(Record):
     lineage: LineageOverlap
     budgets: Budgets | None
     parity: Parity | None
+    expected_baselines: tuple[str, ...] = Field((), exclude_if=is_empty)
+    """Roles that a first champion must beat; empty where there is a champion."""
 
     def card(self, role: str) -> Scorecard | None:
         """The scorecard of that role; None where nobody played it."""

@@ -16,6 +16,10 @@ class TaskFacts(NamedTuple):
     """Metrics that may choose the weights that are kept; the first is the default."""
     columns: dict[str, str]
     """Default columns of the data: field of `data` -> column."""
+    shown: tuple[str, ...]
+    """Figures of a scorecard that reports list, the most telling first."""
+    example: str
+    """An input, for whoever looks at a registered model."""
     architectures: tuple[str, ...]
     """What base.scratch may build for it."""
     has_labels: bool
@@ -29,6 +33,8 @@ TASKS: dict[Task, TaskFacts] = {
         metrics=("accuracy", "macro_f1", "log_loss"),
         validation_metrics=("accuracy", "macro_f1", "log_loss"),
         columns={"text": "text", "label": "label"},
+        shown=("accuracy", "macro_f1", "log_loss", "ece"),
+        example="The battery lasts all week.",
         architectures=("bert", "xlnet", "gpt2", "llama", "t5"),
         has_labels=True,
         slices=("label", "length"),
@@ -37,6 +43,8 @@ TASKS: dict[Task, TaskFacts] = {
         metrics=("chrf", "bleu"),
         validation_metrics=("loss_per_token", "chrf", "bleu"),
         columns={"text": "source", "label": "target"},
+        shown=("chrf", "bleu", "length_ratio", "copy_rate"),
+        example="The young woman buys a red hat at the market.",
         architectures=("t5", "marian"),
         has_labels=False,
         slices=("length", "length_ratio", "copied"),

@@ -3,6 +3,7 @@
 import re
 
 from records.document import DecisionDocument
+from records.task import Task
 from report.charts import shorten
 from report.figures import count, counted, metric_name, percent
 from report.markdown import digest, escape_markdown, markdown_table, score_rows
@@ -11,6 +12,17 @@ from report.view import interval_text, metric_of, rule_name
 
 MAX_CHARACTERS = 5_000
 """MLflow's column for a description (`SqlModelVersion.description`) holds no more."""
+ABOUT: dict[Task, tuple[str, str]] = {
+    "classification": (
+        "text classifier",
+        "It answers one of its labels for any text, also for one that none of them fits.",
+    ),
+    "translation": (
+        "translator",
+        "It writes a translation of any text, also of one in another language, and can make things up.",
+    ),
+}
+"""What a model is, and what to beware of."""
 MOST_LISTED = (100, 30, 10, 3, 0)
 """Labels, intervals and warnings listed at most: the first number whose card is short enough."""
 
@@ -28,11 +40,13 @@ def model_card(document: DecisionDocument) -> str:
 
 def _card(document: DecisionDocument, most: int) -> str:
     labels = [escape_markdown(label) for label in document.data.labels]
+    about, noun = ABOUT[document.file.record.task][0], "label"
     parts = [
         f"# {escape_markdown(document.file.record.name)}",
-        f"A text classifier with {counted(len(labels), 'label')}, fine-tuned and judged by refit. "
+        f"A {about}{f' with {counted(len(labels), noun)}' if labels else ''}, "
+        "fine-tuned and judged by refit. "
         f"{escape_markdown(sentence(document))}",
-        f"Labels: {', '.join(_first(labels, most))}.",
+        f"Labels: {', '.join(_first(labels, most))}." if labels else "",
         *_scores(document, most),
         "## Base, training and data",
         _training_text(document),
@@ -40,7 +54,7 @@ def _card(document: DecisionDocument, most: int) -> str:
         "## Limits",
         "\n".join(_first(_limits(document), 4 + most, item="- ")),
         "## How to load it",
-        _usage(document.file.record.name),
+        _usage(document.file.record.name, has_labels=bool(labels)),
         "## Digests",
         "\n".join(f"- {name}: `{digest(text)}`" for name, text in _digests(document)),
     ]
@@ -105,7 +119,7 @@ def _limits(document: DecisionDocument) -> list[str]:
     )
     known = "- The biases and the licence of the base model carry over."
     return [
-        "- It answers one of its labels for any text, also for one that none of them fits.",
+        f"- {ABOUT[record.task][1]}",
         "- The scores hold for texts like those of the test set; other topics, languages or times "
         "were not measured.",
         f"- Longer texts are cut: {counted(cut, 'test text')} ({share}).",
@@ -114,9 +128,15 @@ def _limits(document: DecisionDocument) -> list[str]:
     ]
 
 
-def _usage(name: str) -> str:
+def _usage(name: str, *, has_labels: bool) -> str:
     """A code block; a name that could end it gives way to a placeholder."""
     safe = name if re.fullmatch(r"[\w .-]+", name) else "<name>"
+    if not has_labels:
+        return (
+            "```python\nimport mlflow\n\n"
+            f'model = mlflow.pyfunc.load_model("models:/{safe}@champion")\n'
+            'model.predict(["a text"])\n```'
+        )
     return (
         "```python\nimport mlflow\n\n"
         f'classify = mlflow.transformers.load_model("models:/{safe}@champion", truncation=True)\n'

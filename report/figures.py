@@ -4,6 +4,9 @@ import math
 from datetime import UTC, datetime
 
 MISSING = "not known"
+NATS = ("log_loss", "loss_per_token")
+POINTS = ("bleu", "chrf")
+"""Metrics that people quote as points from 0 to 100."""
 MINUS = "−"
 
 
@@ -36,17 +39,20 @@ def plain(value: float | None) -> str:
 
 
 def score(metric: str, value: float | None) -> str:
-    """A metric's value: log-loss in nats with three decimals, everything else in percent."""
-    if metric != "log_loss":
+    """A metric's value: losses in nats, BLEU and chrF in points, ratios plain, the rest in percent."""
+    digits = {**dict.fromkeys(NATS, 3), "length_ratio": 2}.get(metric)
+    if metric in POINTS:
+        return percent(value).removesuffix("%")
+    if digits is None:
         return percent(value)
-    return _odd(value) or f"{value:.3f}".replace("-", MINUS)
+    return _odd(value) or f"{value:.{digits}f}".replace("-", MINUS)
 
 
 def difference(metric: str, value: float | None) -> str:
     """A signed difference: percentage points, or nats for log-loss."""
     if odd := _odd(value):
         return odd
-    scale, digits, unit = (1, 3, "") if metric == "log_loss" else (100, 1, " points")
+    scale, digits, unit = (1, 3, "") if metric in NATS else (100, 1, " points")
     number = round(scale * (value or 0.0), digits)
     sign = "+" if number else ""
     return f"{number + 0.0:{sign}.{digits}f}{unit}".replace("-", MINUS)
@@ -54,7 +60,8 @@ def difference(metric: str, value: float | None) -> str:
 
 def tick(metric: str, value: float, *, signed: bool) -> str:
     """A mark on an axis: the shortest exact form; points without their unit."""
-    scale, unit = (1, "") if metric == "log_loss" else (100, "" if signed else "%")
+    scale = 1 if metric in NATS else 100
+    unit = "" if metric in NATS or metric in POINTS or signed else "%"
     number = round(scale * value, 9)
     return f"{number:+g}{unit}".replace("-", MINUS) if signed and number else f"{number:g}{unit}"
 
@@ -126,5 +133,8 @@ def moment(time: str) -> str:
 
 def metric_name(metric: str) -> str:
     """The metric as people call it."""
-    names = {"macro_f1": "macro-F1", "log_loss": "log-loss", "ece": "calibration error"}
+    names = {
+        "macro_f1": "macro-F1", "log_loss": "log-loss", "ece": "calibration error", "bleu": "BLEU",
+        "chrf": "chrF", "loss_per_token": "loss per token",
+    }  # fmt: skip
     return names.get(metric, metric.replace("_", " "))

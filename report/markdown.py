@@ -7,7 +7,7 @@ from report.figures import capital, count, counted, metric_name, moment, score
 from report.html import visible
 from report.scores import MARKS
 from report.sentence import headline, sentence
-from report.view import interval_text, role_name, rule_name, scorecards
+from report.view import facts_of, interval_text, role_name, rule_name, scorecards
 
 SPECIAL = re.compile(r"[\\`*_\[\]#|~$@]|(?<=www)\.|:(?=//)|^[-+=]", re.IGNORECASE)
 """What begins markup or a link anywhere, and a list at the start."""
@@ -85,7 +85,7 @@ def markdown_table(rows: list[dict[str, str]]) -> str:
 
 def score_rows(document: DecisionDocument) -> list[dict[str, str]]:
     """All metrics of all models, as rows of a table."""
-    names = ("accuracy", "macro_f1", "log_loss", "ece")
+    names = facts_of(document).shown
     return [
         {
             "model": escape_markdown(role_name(card.role)),

@@ -5,9 +5,10 @@ from urllib.parse import urlsplit
 
 from records.data import SPLITS, CheckResult, DataRef, RowRef
 from records.document import DecisionDocument
+from records.task import TASKS
 from records.text import NORMALISE_VERSION
 from report.charts import bar
-from report.figures import count, counted, moment, percent, plain, seconds, size
+from report.figures import count, counted, metric_name, moment, percent, plain, seconds, size
 from report.html import Html, code, details, el, join, note, own_text, pairs, table
 
 MAX_LABELS = 12
@@ -61,6 +62,8 @@ def _splits(document: DecisionDocument) -> Html:
         (own_text(label), *(count(ref.num_by_label.get(label, 0)) for ref in present))
         for label in document.data.labels
     ]
+    if not labels:
+        return table(heads, totals, numeric=numeric)
     by_label = table(("Label", *heads[1:]), labels, numeric=numeric)
     if len(labels) > MAX_LABELS:
         by_label = details(f"Rows of each of the {count(len(labels))} labels", by_label)
@@ -110,7 +113,8 @@ def _files(found: DataRef) -> Html:
 def power(document: DecisionDocument) -> Html:
     """What this test set could show at all, said before training."""
     if not document.power:
-        return note("No power was computed: there was no champion to compare with.")
+        metric = metric_name(document.file.record.policy.metric)
+        return note(f"No power was computed: {metric} has no wins and losses to count beforehand.")
     rows = [
         (
             percent(row.discordance, 0),
@@ -233,6 +237,7 @@ def _versions(document: DecisionDocument) -> Html:
         el("h3", "Versions"),
         el("p", el("code", ", ".join(f"{name} {version}" for name, version in versions.items()))),
         note(ran),
+        *[note(f"{metric_name(m)}: ", code(said)) for m, said in sorted(mark.signatures.items())],
     )
 
 
@@ -261,7 +266,11 @@ def _parity(document: DecisionDocument) -> str:
     found = document.file.record.parity
     if found is None:
         return "not measured"
-    equal = f"{count(found.num_equal_labels)} of {counted(found.num_compared, 'label')} equal"
+    is_text = not TASKS[document.file.record.task].has_labels
+    noun = "text" if is_text else "label"
+    equal = f"{count(found.num_equal_labels)} of {counted(found.num_compared, noun)} equal"
+    if is_text:
+        return equal
     return f"{equal}, largest difference of a probability {plain(found.max_abs_difference)}"
 
 

@@ -8,6 +8,7 @@ from report.html import Html, el, join, note, trusted
 from report.sentence import headline
 from report.style import STYLE
 from report.verdict import verdict
+from report.view import NOTHING_WRITTEN, Written, facts_of
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -15,15 +16,20 @@ POLICY = (
 )
 """Content-Security-Policy: should a text ever break out of its element, it still runs nothing."""
 
+OF_LABELS = ("confusion", "calibration")
+"""Parts that only labels have."""
 Part = Callable[[DecisionDocument], Html]
 
 
-def render(document: DecisionDocument, texts: Mapping[str, str]) -> str:
+def render(
+    document: DecisionDocument, texts: Mapping[str, str], written: Written = NOTHING_WRITTEN
+) -> str:
     """The whole page of one decision, as self-contained HTML.
 
     Args:
         document: everything that the run left behind; missing or NaN parts are said, not raised.
         texts: item id -> text, for the flips that may be shown; missing ones are said to be missing.
+        written: right and given answers, where they are texts.
 
     Returns:
         HTML that encodes to UTF-8 whatever the texts hold.
@@ -35,13 +41,15 @@ def render(document: DecisionDocument, texts: Mapping[str, str]) -> str:
         ("confusion", "Confusion", training.confusion),
         ("calibration", "Calibration", training.calibration),
         ("slices", "Slices", scores.slices),
-        ("flips", "Changed answers", lambda d: scores.flips(d, texts)),
+        ("flips", "Changed answers", lambda d: scores.flips(d, texts, written)),
         ("data", "Data", origin.data),
         ("power", "Power", origin.power),
         ("cost", "Cost", origin.cost),
         ("lineage", "Lineage", origin.lineage),
         ("recipe", "Recipe", origin.recipe),
     ]
+    if not facts_of(document).has_labels:
+        parts = [part for part in parts if part[0] not in OF_LABELS]
     links = [el("a", title, href=f"#{name}") for name, title, _ in parts]
     body = el(
         "body",

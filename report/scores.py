@@ -20,9 +20,13 @@ from report.figures import (
 from report.html import Html, details, el, join, note, own_text, table
 from report.view import (
     COMPARED,
+    NOTHING_WRITTEN,
+    Written,
     answers,
     card_against,
+    facts_of,
     findings_of,
+    halves,
     interval_text,
     metric_of,
     role_name,
@@ -109,7 +113,7 @@ def _role(document: DecisionDocument, card: Scorecard) -> str:
 
 
 def _score_table(document: DecisionDocument) -> Html:
-    names = ("accuracy", "macro_f1", "log_loss", "ece")
+    names = facts_of(document).shown
     heads = ("Model", *(capital(metric_name(n)) for n in names), "Texts cut", "Could be scored")
     rows = [
         (
@@ -174,11 +178,12 @@ def slices(document: DecisionDocument) -> Html:
     found = sorted(found, key=lambda f: ({"refused": 0, "passed": 1, "noted": 2}[f.state], f.rule))
     shown, rest = found[:MAX_SLICES], found[MAX_SLICES:]
     rows = [_slice_row(document, f) for f in shown]
-    caption = "Accuracy, challenger minus the champion, on each slice"
+    unit = unit_of(document, found[0])
+    caption = f"{capital(metric_name(unit))}, challenger minus the champion, on each slice"
     others = [(own_text(rule_name(f.rule)), _state(f), own_text(f.reason, "div")) for f in rest]
     return join(
         note("A slice refuses where a loss beyond the margin is shown; grey ones prove nothing."),
-        forest(rows, caption=caption, write=ticks("accuracy", signed=True), zero=0.0),
+        forest(rows, caption=caption, write=ticks(unit, signed=True), zero=0.0),
         details(f"{counted(len(rest), 'more slice')}", table(("Slice", "Result", "Reason"), others))
         if rest
         else None,
@@ -195,30 +200,36 @@ def _slice_row(document: DecisionDocument, finding: Finding) -> ForestRow:
     )
 
 
-def flips(document: DecisionDocument, texts: Mapping[str, str]) -> Html:
-    """Items that one model gets right and the other wrong, with their texts; losses first."""
+def flips(
+    document: DecisionDocument, texts: Mapping[str, str], written: Written = NOTHING_WRITTEN
+) -> Html:
+    """Items that one model gets right (or writes better) and the other wrong; losses first."""
     compared = document.file.decision.comparisons
     if not compared:
         return note("No other model was compared item by item.")
     first, *others = compared
     more = [
-        details(f"Against the {role_name(c.against)}", _flips_of(document, c, texts))
+        details(f"Against the {role_name(c.against)}", _flips_of(document, c, texts, written))
         for c in others
     ]
     return join(
         el("h3", f"Against the {role_name(first.against)}"),
-        _flips_of(document, first, texts),
+        _flips_of(document, first, texts, written),
         *more,
     )
 
 
-def _flips_of(document: DecisionDocument, compared: Comparison, texts: Mapping[str, str]) -> Html:
-    record = document.file.record
+def _flips_of(
+    document: DecisionDocument, compared: Comparison, texts: Mapping[str, str], written: Written
+) -> Html:
+    record, has_labels = document.file.record, facts_of(document).has_labels
     other = card_against(record, compared.against)
     true, new = truth(record), answers(record.challenger)
     old = answers(other) if other else {}
-    lost = [i for i in compared.flips if new.get(i) != true.get(i)]
-    won = [i for i in compared.flips if new.get(i) == true.get(i)]
+    if not has_labels:
+        true, new = dict(written.right), dict(written.by_role.get("challenger", {}))
+        old = dict(written.by_role.get(other.role, {})) if other else {}
+    lost, won = halves(compared, has_labels=has_labels)
     marked = [
         ("refused", "✕ lost", lost[:MAX_LOSSES]),
         ("passed", "✓ won", won[:MAX_WINS]),
@@ -245,7 +256,7 @@ def _flip_tables(
     first: list[tuple[str, ...]],
     more: list[tuple[str, ...]],
 ) -> Html:
-    heads = ("Result", "Text", "True label", capital(role_name(compared.against)), "Challenger")
+    heads = ("Result", "Text", _right(document), capital(role_name(compared.against)), "Challenger")
     hidden = len(compared.flips) - len(first) - len(more)
     return join(
         note(_comparison_text(document, compared)),
@@ -255,6 +266,10 @@ def _flip_tables(
         else None,
         note(f"{count(hidden)} more in the decision record.") if hidden else None,
     )
+
+
+def _right(document: DecisionDocument) -> str:
+    return "True label" if facts_of(document).has_labels else "Right answer"
 
 
 def _comparison_text(document: DecisionDocument, compared: Comparison) -> str:

@@ -1,10 +1,12 @@
 """What several parts of the page read out of a document: roles, answers, rules in words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from records.decision import Finding, GateRecord
+from records.decision import MOST_FLIPS, Comparison, Finding, GateRecord
 from records.document import DecisionDocument
 from records.scores import Scorecard
+from records.task import TASKS, TaskFacts
 from report.figures import difference, score, span, tick
 
 RULES = {
@@ -23,7 +25,30 @@ RULES = {
     "budgets": "Running costs",
     "wear": "Wear of the test set",
 }
+
+
+class Written(NamedTuple):
+    """Texts for items of the page, where answers are texts and so not in the record."""
+
+    right: Mapping[str, str] = {}
+    """Item id -> right answers, one a line."""
+    by_role: Mapping[str, Mapping[str, str]] = {}
+    """Role -> item id -> what that model wrote."""
+
+
+NOTHING_WRITTEN = Written()
 COMPARED = ("champion", "anchor", "baseline")
+
+
+def facts_of(document: DecisionDocument) -> TaskFacts:
+    """What the model's task is like."""
+    return TASKS[document.file.record.task]
+
+
+def halves(compared: Comparison, *, has_labels: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The flips that were lost, and those that were won."""
+    lost = compared.num_losses if has_labels else min(compared.num_losses, MOST_FLIPS)
+    return compared.flips[:lost], compared.flips[lost:]
 
 
 def rule_name(rule: str) -> str:
@@ -96,8 +121,9 @@ def is_signed(finding: Finding) -> bool:
 
 
 def unit_of(document: DecisionDocument, finding: Finding) -> str:
-    """The metric of a finding's interval: slices are judged by accuracy, whatever else decides."""
-    return "accuracy" if root_of(finding) == "slice" else metric_of(document)
+    """The metric of a finding's interval: slices of labels are judged by accuracy, whatever decides."""
+    is_by_accuracy = root_of(finding) == "slice" and facts_of(document).has_labels
+    return "accuracy" if is_by_accuracy else metric_of(document)
 
 
 def card_against(record: GateRecord, against: str) -> Scorecard | None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from prefect import task
 
-from models.baselines import BASELINES
 from models.gate import GATE_VERSION, decide
 from records.base import digest_of
 from records.data import DataRef
@@ -99,11 +98,12 @@ def gather(
     return GateRecord(
         gate_version=GATE_VERSION,
         name=name,
+        task=data.task,
         challenger=challenger,
         champion=evaluation.card("champion"),
         anchor=evaluation.card("anchor"),
         baselines=tuple(c for c in evaluation.cards if c.role.startswith("baseline:")),
-        expected_baselines=() if live else BASELINES,
+        expected_baselines=() if live else evaluation.expected_baselines,
         items=evaluation.items,
         data_digest=data.snapshot.snapshot_digest,
         data_key=data.data_key,

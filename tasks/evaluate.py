@@ -8,10 +8,12 @@ from pathlib import Path
 import pandas as pd
 from prefect import task
 
+from data_checks.items import as_items, slice_column
 from models.base import read_lineage
-from models.baselines import score_tfidf
+from models.config import BaseConfig, TrainConfig
 from models.running_cost import Cost, CostRequest
-from models.scoring import ScoringRequest, failed_scorecard, fingerprint
+from models.scoring import ScoringRequest, failed_scorecard, fingerprint_of, write_outputs
+from models.task_code import task_code
 from records.base import Record, sha256
 from records.data import DataRef
 from records.decision import LineageOverlap
@@ -23,12 +25,9 @@ from tasks.objects import CorruptObject, IncompletePayload, MissingObject, Store
 from tasks.payload import open_folder
 from tasks.place import Place
 from tasks.retries import RETRIED
-from tasks.train import labelled_texts
+from tasks.train import examples_of, find_base
 
 log = logging.getLogger("refit")
-
-LENGTH_BOUNDS = (20, 60, 200)
-"""Characters; the slice column `length` where the data brings none of its own."""
 
 
 class ScoringCrashed(RuntimeError):
@@ -42,8 +41,18 @@ def evaluate(
     slices: SlicePolicy,
     candidates: tuple[Candidate, ...],
     with_baselines: bool,
+    base: BaseConfig | None = None,
+    train: TrainConfig | None = None,
 ) -> str:
     """Score all candidates, measure the challenger's costs, and store the evaluation.
+
+    Args:
+        place: where things are.
+        data: its test split judges.
+        slices: which columns the items carry.
+        candidates: the challenger first.
+        with_baselines: whether there is no champion yet.
+        base, train: of the recipe, for the baseline of the untuned base; None: not judged.
 
     Returns:
         Key of the Evaluation in the store.
@@ -55,24 +64,24 @@ def evaluate(
     test = read_split(store, data.split("test"), place.cache)
     folders = {c.role: _open_model(store, place, c) for c in candidates}
     lineage, overlapping = overlap(test, {r: f for r, f in folders.items() if isinstance(f, Path)})
-    kept = test[~test["group"].isin(overlapping)]
+    kept = as_items(test[~test["group"].isin(overlapping)], data.task)
     items = test_items(kept, slices)
     with place.scratch() as scratch:
         test_path = scratch / "test.parquet"
         kept.to_parquet(test_path, index=False)
-        cards = [
-            _card(store, candidate, folders[candidate.role], items, test_path)
-            for candidate in candidates
-        ]
-        cost = _running_cost(store, candidates[0], folders, items, test_path, cards[0])
-    if with_baselines:
-        cards.append(_baseline(store, place, data, items, kept))
+        asked = _requests(data, candidates, folders, items, test_path)
+        cards = [_card(store, request, folders[request.role]) for request in asked]
+        cost = _running_cost(store, asked[0], folders[asked[0].role], cards[0])
+        if with_baselines:
+            cards += _fitted_baselines(store, place, data, asked[0])
+            cards += _base_baseline(store, place, asked[0], base, train)
     evaluation = Evaluation(
         items=items,
         cards=tuple(cards),
         lineage=lineage,
         budgets=cost.budgets if cost else None,
         parity=cost.parity if cost else None,
+        expected_baselines=_expected(data, cards) if with_baselines else (),
     )
     content = evaluation.to_json()
     key = f"evaluations/{sha256(content)}.json"
@@ -81,8 +90,8 @@ def evaluate(
 
 
 def test_items(test: pd.DataFrame, slices: SlicePolicy) -> TestItems:
-    """The frozen items of a test split, with the declared slice columns (`label` is derived)."""
-    columns = {name: _slice_column(test, name) for name in slices.columns if name != "label"}
+    """The frozen items of test rows (`as_items`), with the declared slice columns."""
+    columns = {name: slice_column(test, name) for name in slices.columns if name != "label"}
     return TestItems(
         item_ids=tuple(test["item_id"]),
         groups=tuple(test["group"]),
@@ -111,23 +120,6 @@ def overlap(test: pd.DataFrame, folders: dict[str, Path]) -> tuple[LineageOverla
     return report, together
 
 
-def _slice_column(test: pd.DataFrame, name: str) -> tuple[str, ...]:
-    if f"attribute.{name}" in test:
-        return tuple(test[f"attribute.{name}"].fillna("(none)"))
-    if name == "length":
-        return tuple(_length_bucket(len(text)) for text in test["text"])
-    raise ValueError(f"gate.slices.columns: {name!r} is no attribute of the rows")
-
-
-def _length_bucket(num_chars: int) -> str:
-    low = 0
-    for bound in LENGTH_BOUNDS:
-        if num_chars <= bound:
-            return f"{low}-{bound} characters"
-        low = bound + 1
-    return f"over {LENGTH_BOUNDS[-1]} characters"
-
-
 def _open_model(store: Store, place: Place, candidate: Candidate) -> Path | str:
     """The model's folder, or why it cannot be had: the gate refuses what cannot be loaded."""
     try:
@@ -136,58 +128,72 @@ def _open_model(store: Store, place: Place, candidate: Candidate) -> Path | str:
         return str(exc)
 
 
-def _card(
-    store: Store, candidate: Candidate, folder: Path | str, items: TestItems, test_path: Path
-) -> Scorecard:
+def _requests(
+    data: DataRef,
+    candidates: tuple[Candidate, ...],
+    folders: dict[str, Path | str],
+    items: TestItems,
+    test_path: Path,
+) -> list[ScoringRequest]:
+    """What to score, one request per candidate."""
+    return [
+        ScoringRequest(
+            role=candidate.role,
+            model_path=str(folders[candidate.role]),
+            model_digest=candidate.model_digest,
+            test_path=str(test_path),
+            items=items,
+            task=data.task,
+            language=data.snapshot.language,
+            outputs_path=str(test_path.parent / "outputs.parquet"),
+        )
+        for candidate in candidates
+    ]
+
+
+def _card(store: Store, request: ScoringRequest, folder: Path | str) -> Scorecard:
     """The model's scorecard under today's fingerprint; taken once, whatever role it plays."""
     if isinstance(folder, str):
-        return failed_scorecard(candidate.role, candidate.model_digest, items, folder)
-    key = f"scores/{candidate.model_digest}/{fingerprint(items).digest}.json"
+        return failed_scorecard(request, folder)
+    key = f"scores/{request.model_digest}/{fingerprint_of(request).digest}.json"
     if store.exists(key):
         card = Scorecard.from_json(store.read(key))
-        return card.model_copy(update={"role": candidate.role})
-    request = ScoringRequest(
-        role=candidate.role,
-        model_path=str(folder),
-        model_digest=candidate.model_digest,
-        test_path=str(test_path),
-        items=items,
-    )
-    log.info("scoring the %s on %d test items", candidate.role, len(items.item_ids))
-    answer = run_fresh("models.scoring", request, test_path.parent)
+        return card.model_copy(update={"role": request.role})
+    log.info("scoring the %s on %d test items", request.role, len(request.items.item_ids))
+    answer = run_fresh("models.scoring", request, Path(request.test_path).parent)
     if isinstance(answer, str):
-        return failed_scorecard(candidate.role, candidate.model_digest, items, answer)
+        return failed_scorecard(request, answer)
     card = Scorecard.from_json(answer)
     if not card.error:
+        _keep_outputs(store, request, card)
         store.write(key, card.to_json())
     return card
 
 
+def outputs_key(card: Scorecard) -> str:
+    """Where the texts lie that a model wrote for a scorecard; apart from it, so that they can be erased."""
+    return f"outputs/{card.model_digest}/{card.fingerprint.digest}.parquet"
+
+
+def _keep_outputs(store: Store, request: ScoringRequest, card: Scorecard) -> None:
+    path = Path(request.outputs_path)
+    if path.is_file():
+        store.upload(outputs_key(card), path)
+        path.unlink()
+
+
 def _running_cost(
-    store: Store,
-    challenger: Candidate,
-    folders: dict[str, Path | str],
-    items: TestItems,
-    test_path: Path,
-    card: Scorecard,
+    store: Store, request: ScoringRequest, folder: Path | str, card: Scorecard
 ) -> Cost | None:
     """Parity and budgets of the challenger, measured once; None where that failed."""
-    folder = folders[challenger.role]
-    if card.error or isinstance(folder, str) or not items.item_ids:
+    if card.error or isinstance(folder, str) or not request.items.item_ids:
         return None
-    key = f"costs/{challenger.model_digest}/{card.fingerprint.digest}.json"
+    key = f"costs/{request.model_digest}/{card.fingerprint.digest}.json"
     if store.exists(key):
         return Cost.from_json(store.read(key))
-    scoring = ScoringRequest(
-        role=challenger.role,
-        model_path=str(folder),
-        model_digest=challenger.model_digest,
-        test_path=str(test_path),
-        items=items,
-    )
-    request = CostRequest(scoring=scoring, card=card)
+    asked = CostRequest(scoring=request, card=card)
     log.info("loading the saved model afresh: parity, latency, memory")
-    answer = run_fresh("models.running_cost", request, test_path.parent)
+    answer = run_fresh("models.running_cost", asked, Path(request.test_path).parent)
     if isinstance(answer, str):
         log.error("the saved model could not be measured: %s", answer)
         return None
@@ -218,10 +224,43 @@ def run_fresh(module: str, request: Record, scratch: Path) -> bytes | str:
     return answered.read_bytes()
 
 
-def _baseline(
-    store: Store, place: Place, data: DataRef, items: TestItems, test: pd.DataFrame
-) -> Scorecard:
-    log.info("no champion yet: training the baseline to beat")
-    training = labelled_texts(read_split(store, data.split("train"), place.cache))
-    validation = labelled_texts(read_split(store, data.split("validation"), place.cache))
-    return score_tfidf(training, validation, items, test["text"].tolist())
+def _expected(data: DataRef, cards: list[Scorecard]) -> tuple[str, ...]:
+    own = task_code(data.task).baselines
+    return own + tuple(card.role for card in cards if card.role == "baseline:base")
+
+
+def _fitted_baselines(
+    store: Store, place: Place, data: DataRef, request: ScoringRequest
+) -> list[Scorecard]:
+    """What a first champion must beat, whatever its base."""
+    log.info("no champion yet: scoring the baselines to beat")
+    training = examples_of(read_split(store, data.split("train"), place.cache))
+    validation = examples_of(read_split(store, data.split("validation"), place.cache))
+    scored = task_code(data.task).score_baselines(request, training, validation)
+    for card, outputs in scored:
+        if outputs is not None:
+            write_outputs(request, outputs)
+            _keep_outputs(store, request, card)
+    return [card for card, _ in scored]
+
+
+def _base_baseline(
+    store: Store,
+    place: Place,
+    request: ScoringRequest,
+    base: BaseConfig | None,
+    train: TrainConfig | None,
+) -> list[Scorecard]:
+    """The untuned base, where it can do the task at all."""
+    if base is None or train is None or not task_code(request.task).judges_base:
+        return []
+    found = find_base(place, base)
+    asked = request.model_copy(
+        update={
+            "role": "baseline:base",
+            "model_path": str(found.path),
+            "model_digest": found.digest,
+            "generation": train.generation.settings(),
+        }
+    )
+    return [_card(store, asked, found.path)]

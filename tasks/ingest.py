@@ -52,6 +52,7 @@ def ingest(place: Place, data: DataConfig, task_name: Task = "classification") -
             files=files,
             columns=("text", "label", *data.attributes),
             task=task_name,
+            language=data.target_language,
         )
         prefix = snapshot_key(ref)
         if not store.exists(f"{prefix}/manifest.json"):

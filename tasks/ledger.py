@@ -22,9 +22,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import cast
 
 from records.base import canonical_json
 from records.ledger import Action, LedgerEntry
+from records.task import TASKS, Task
 from tasks.objects import MissingObject, Store, StoreUnreachable
 from tasks.succession import (
     CROWNING,
@@ -51,6 +53,7 @@ __all__ = [
     "check_claim",
     "check_name",
     "claim_name",
+    "claimed_task",
     "head",
     "history",
     "is_held",
@@ -183,6 +186,19 @@ def check_claim(store: Store, name: str, recipe_name: str, task: str) -> None:
         f"model name {name!r} belongs to {said}, not to {recipe_name!r} with {task!r};"
         f" choose another registry name, or delete {store.uri}/{key} if that owner is gone"
     )
+
+
+def claimed_task(store: Store, name: str) -> Task:
+    """What the model is for; a name that nobody claimed was adopted, as a classifier."""
+    try:
+        task = json.loads(store.read(_claim_key(name)))["task"]
+    except MissingObject:
+        return "classification"
+    except (ValueError, KeyError, TypeError) as exc:
+        raise LedgerCorrupt(f"{_claim_key(name)} is unreadable; restore it") from exc
+    if task not in TASKS:
+        raise LedgerCorrupt(f"{_claim_key(name)} names the task {task!r}, unknown to this version")
+    return cast(Task, task)
 
 
 def check_name(name: str) -> str:

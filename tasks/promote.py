@@ -57,7 +57,7 @@ def promote(
         model_path=folder,
         model_digest=train.model_digest,
         run_id=train.mlflow_run_id,
-        example="The battery lasts all week.",
+        task=file.record.task,
         description=card,
         tags=version_tags(file, train, decision_digest),
     )

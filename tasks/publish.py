@@ -1,16 +1,24 @@
 """Publish: the decision as a page, in the store, in MLflow, and as Prefect artifacts."""
 
+import io
 import logging
 from pathlib import Path
 
+import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from data_checks.items import as_items
 from records.data import DataRef
 from records.document import DecisionDocument
+from records.scores import Scorecard
+from records.task import TASKS
 from report.markdown import summary_markdown, summary_rows
 from report.page import render
+from report.view import Written, halves, scorecards
 from tasks.check import read_split
+from tasks.evaluate import outputs_key
+from tasks.objects import MissingObject, Store
 from tasks.place import Place
 from tasks.registry import Registry
 from tasks.retries import RETRIED
@@ -29,7 +37,7 @@ def publish(place: Place, document: DecisionDocument) -> str:
     """
     store = place.open()
     name, digest = document.file.record.name, document.decision_digest
-    page = render(document, shown_texts(place, document))
+    page = render(document, *shown_texts(place, document))
     folder = Path(place.home) / "reports" / name / digest[:12]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
@@ -57,14 +65,34 @@ def report_key(name: str, decision_digest: str) -> str:
     return f"reports/{name}/{decision_digest}/document.json"
 
 
-def shown_texts(place: Place, document: DecisionDocument) -> dict[str, str]:
-    """Texts of the flips that the page shows, by item id."""
+def shown_texts(place: Place, document: DecisionDocument) -> tuple[dict[str, str], Written]:
+    """Texts of the flips that the page shows, by item id, and the answers where those are texts."""
+    store, record = place.open(), document.file.record
     wanted = {
-        item for c in document.file.decision.comparisons for item in c.flips[:NUM_SHOWN_FLIPS]
+        item
+        for compared in document.file.decision.comparisons
+        for part in halves(compared, has_labels=TASKS[document.data.task].has_labels)
+        for item in part[:NUM_SHOWN_FLIPS]
     }
-    test = read_split(place.open(), document.data.split("test"), place.cache)
-    rows = test[test["item_id"].isin(wanted)]
-    return dict(zip(rows["item_id"], rows["text"], strict=True))
+    test = read_split(store, document.data.split("test"), place.cache)
+    rows = as_items(test, document.data.task)
+    rows = rows[rows["item_id"].isin(wanted)].set_index("item_id")
+    texts = {str(item): str(text) for item, text in rows["text"].items()}
+    if "references" not in rows:
+        return texts, Written()
+    right = {str(item): "\n".join(found) for item, found in rows["references"].items()}
+    by_role = {card.role: _outputs(store, card, wanted) for card in scorecards(record)}
+    return texts, Written(right, by_role)
+
+
+def _outputs(store: Store, card: Scorecard, wanted: set[str]) -> dict[str, str]:
+    """What a model wrote for some items; empty where it was erased."""
+    try:
+        table = pd.read_parquet(io.BytesIO(store.read(outputs_key(card))))
+    except MissingObject:
+        return {}
+    rows = table[table["item_id"].isin(wanted)]
+    return dict(zip(rows["item_id"], rows["output"], strict=True))
 
 
 def artifact_key(name: str, kind: str) -> str:

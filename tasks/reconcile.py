@@ -5,7 +5,7 @@ import logging
 from prefect import task
 
 from records.ledger import LedgerEntry
-from tasks.ledger import LedgerError, champion, history
+from tasks.ledger import LedgerError, champion, claimed_task, history
 from tasks.objects import Store
 from tasks.payload import open_folder
 from tasks.place import Place
@@ -99,7 +99,7 @@ def _version_of(
         model_path=folder,
         model_digest=live.model_digest,
         run_id="",
-        example="",
+        task=claimed_task(store, name),
         description="Registered again from the store by `refit reconcile`.",
         tags={"refit.decision": live.decision_digest},
     )

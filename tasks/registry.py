@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -16,10 +17,11 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
 
-from models.running_cost import load_pipeline
+from models.classification import load_pipeline
 from records.data import DataRef
 from records.document import CurvePoint
 from records.ledger import LedgerEntry
+from records.task import TASKS, Task
 from tasks.place import Place
 
 ALIAS = "champion"
@@ -27,6 +29,26 @@ TAG_DIGEST = "refit.model_digest"
 TAG_TRAIN_KEY = "refit.train_key"
 TAG_HEAD = "refit.ledger_head"
 CONSUMER_REQUIREMENTS = ("mlflow", "torch", "transformers")
+MODELS_ROOM = Path(__file__).parents[1] / "models"
+SHIPPED: dict[Task, str] = {"translation": "Translator"}
+"""Class that answers texts, in the module of its name: its source is logged with the model."""
+SERVED = """
+
+import mlflow
+
+
+class Served(mlflow.pyfunc.PythonModel):
+    \"\"\"Answers texts as the gate saw them answered.\"\"\"
+
+    def load_context(self, context):
+        self.answer = {name}(context.artifacts["model"])
+
+    def predict(self, context, model_input: list[str], params=None) -> list[str]:
+        return self.answer(model_input)
+
+
+mlflow.models.set_model(Served())
+"""
 
 
 class RegistryError(ValueError):
@@ -104,9 +126,9 @@ class Registry:
         model_path: Path,
         model_digest: str,
         run_id: str,
-        example: str,
         description: str,
         tags: dict[str, str],
+        task: Task = "classification",
     ) -> str:
         """The version of this digest, logged and created where there is none yet.
 
@@ -115,9 +137,9 @@ class Registry:
             model_path: verified folder of the model.
             model_digest: becomes a tag in the creation, never later.
             run_id: the training run that the logged model belongs to; empty: a new run.
-            example: an input example.
             description: the model card, Markdown.
             tags: searchable facts.
+            task: what the model does, and so how a consumer loads it.
 
         Returns:
             The version's number.
@@ -125,7 +147,7 @@ class Registry:
         known = self.find_version(name, model_digest)
         if known is not None:
             return str(known.version)
-        source = self._log_model(name, model_path, run_id, example, description)
+        source = self._log_model(name, model_path, run_id, task, description)
         self._create_model(name)
         version = self.client.create_model_version(
             name,
@@ -143,26 +165,14 @@ class Registry:
             if exc.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _log_model(self, name: str, model_path: Path, run_id: str, example: str, card: str) -> str:
-        from huggingface_hub import ModelCard
-
-        pipeline = load_pipeline(model_path)
-        text = ColSpec("string")
-        answer = Schema([ColSpec("string", "label"), ColSpec("double", "score")])
+    def _log_model(self, name: str, model_path: Path, run_id: str, task: Task, card: str) -> str:
         # Without a run of its own, MLflow would write into ./mlruns, wherever this process stands.
         experiment_id = None if run_id else self._experiment_id(name)
         with mlflow.start_run(run_id=run_id or None, experiment_id=experiment_id):
-            info = mlflow.transformers.log_model(
-                transformers_model=pipeline,
-                task="text-classification",
-                name="model",
-                signature=ModelSignature(inputs=Schema([text]), outputs=answer),
-                input_example=[example],
-                pip_requirements=list(CONSUMER_REQUIREMENTS),
-                model_card=ModelCard(f"---\nlicense: other\n---\n{card}"),
-                # pyfunc and `mlflow models serve` cut long texts where training cut them
-                model_config={"truncation": True},
-            )
+            if task in SHIPPED:
+                info = _log_texts(model_path, SHIPPED[task], TASKS[task].example)
+            else:
+                info = _log_classifier(model_path, TASKS[task].example, card)
         return str(info.model_uri)
 
     # The alias, a projection of the ledger
@@ -241,6 +251,43 @@ class Registry:
                 f"take it in with `refit adopt {found.name} {found.version}`"
             )
         return str(found.tags[TAG_DIGEST])
+
+
+def _log_classifier(model_path: Path, example: str, card: str) -> Any:
+    """As MLflow's transformers flavour, which consumers load as a pipeline."""
+    from huggingface_hub import ModelCard
+
+    text = ColSpec("string")
+    answer = Schema([ColSpec("string", "label"), ColSpec("double", "score")])
+    return mlflow.transformers.log_model(
+        transformers_model=load_pipeline(model_path),
+        task="text-classification",
+        name="model",
+        signature=ModelSignature(inputs=Schema([text]), outputs=answer),
+        input_example=[example],
+        pip_requirements=list(CONSUMER_REQUIREMENTS),
+        model_card=ModelCard(f"---\nlicense: other\n---\n{card}"),
+        # pyfunc and `mlflow models serve` cut long texts where training cut them
+        model_config={"truncation": True},
+    )
+
+
+def _log_texts(model_path: Path, class_name: str, example: str) -> Any:
+    """As code and folder: MLflow's transformers flavour has no pipeline for models that write texts."""
+    needed = [*CONSUMER_REQUIREMENTS]
+    if list(model_path.glob("*.spm")) or (model_path / "spiece.model").is_file():
+        needed.append("sentencepiece")
+    with TemporaryDirectory() as folder:
+        script = Path(folder) / f"{class_name.lower()}.py"
+        source = (MODELS_ROOM / script.name).read_text("utf-8")
+        script.write_text(source + SERVED.replace("{name}", class_name), "utf-8")
+        return mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(script),
+            artifacts={"model": str(model_path)},
+            input_example=[example],
+            pip_requirements=needed,
+        )
 
 
 class TrainingRun:

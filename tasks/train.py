@@ -15,11 +15,13 @@ from models.base import Base, resolve_base
 from models.config import TRAIN_VERSION, BaseConfig, ScratchConfig, TrainConfig
 from models.device import training_identity
 from models.scratch import scratch_key, write_scratch
-from models.train import LabelledTexts, Trained, train
+from models.task_code import Examples, task_code
+from models.train import Trained, train
 from models.watch import Progress as TrainingProgress
 from records.base import digest_of, file_sha256
 from records.data import DataRef
 from records.document import CurvePoint, TrainResult
+from records.task import TASKS
 from tasks.check import read_split
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
 from tasks.objects import Store
@@ -53,12 +55,15 @@ def find_base(place: Place, config: BaseConfig, data: DataRef) -> Base:
 
 def _scratch_folder(place: Place, config: ScratchConfig, data: DataRef) -> Path:
     store, split = place.open(), data.split("train")
-    prefix = f"bases/{scratch_key(config, split.sha256)}"
+    learnt = ["text"] if TASKS[data.task].has_labels else ["text", "label"]
+    digest = digest_of([split.sha256, learnt[1:]]) if learnt[1:] else split.sha256
+    prefix = f"bases/{scratch_key(config, digest)}"
     if not store.exists(f"{prefix}/{MANIFEST}"):
         log.info("from scratch: training a %s tokenizer, drawing weights", config.tokenizer)
         rows = read_split(store, split, place.cache)
         with place.scratch() as scratch:
-            write_scratch(config, rows["text"], frozenset(rows["group"]), scratch / "base")
+            texts = (text for column in learnt for text in rows[column].dropna())
+            write_scratch(config, texts, frozenset(rows["group"]), scratch / "base")
             put_folder(store, prefix, scratch / "base")
     return open_folder(store, prefix, place.cache)
 
@@ -71,7 +76,7 @@ def train_key(data: DataRef, base_digest: str, config: TrainConfig) -> str:
             base_digest,
             config.model_dump(mode="json", exclude={"checkpoint_every_s"}),
             TRAIN_VERSION,
-            training_identity(config),
+            training_identity(config, task_code(data.task).training_modules),
         ]
     )
 
@@ -123,9 +128,9 @@ def model_folder(place: Place, model_key: str) -> Path:
     return open_folder(place.open(), model_key, place.cache)
 
 
-def labelled_texts(rows: pd.DataFrame) -> LabelledTexts:
-    """Texts and labels of a split."""
-    return LabelledTexts(rows["text"].tolist(), rows["label"].tolist())
+def examples_of(rows: pd.DataFrame) -> Examples:
+    """Texts of a split, and what each should be answered."""
+    return Examples(rows["text"].tolist(), rows["label"].tolist())
 
 
 def _result_key(train_key: str) -> str:
@@ -143,11 +148,12 @@ def _train(
             config=config,
             base=base,
             labels=data.labels,
-            training=labelled_texts(training),
-            validation=labelled_texts(validation),
+            training=examples_of(training),
+            validation=examples_of(validation),
             lineage=frozenset(training["group"]) | frozenset(validation["group"]),
             out=out,
             work=work,
+            task=data.task,
             on_log=_log_validation,
             on_progress=on_progress,
             on_checkpoint=checkpoints.put,
@@ -156,8 +162,9 @@ def _train(
 
 
 def _log_validation(point: CurvePoint) -> None:
-    if point.name == "validation_accuracy":
-        log.info("step %d: validation accuracy %.4f", point.step, point.value)
+    if point.name in ("validation_accuracy", "validation_loss_per_token"):
+        name = point.name.replace("_", " ")
+        log.info("step %d: %s %.4f", point.step, name, point.value)
 
 
 def _describe(

@@ -81,7 +81,7 @@ class World:
             return retrain.retrain(recipe.model_dump(mode="json"), actor="ann", reason="")
 
     def data(self, recipe: Recipe) -> DataRef:
-        snapshot = ingest.fn(self.place, recipe.data)
+        snapshot = ingest.fn(self.place, recipe.data, recipe.task)
         return check.fn(self.place, snapshot, recipe.data, recipe.checks, recipe.split)
 
     def train(self, recipe: Recipe) -> TrainResult:

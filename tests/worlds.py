@@ -17,11 +17,12 @@ from prefect.testing.utilities import prefect_test_harness
 
 from models.base import resolve_base
 from models.config import BaseConfig, TrainConfig
-from models.train import LabelledTexts, train
+from models.task_code import Examples
+from models.train import train
 from records.base import digest_of, file_sha256
 from tasks.changes import adopt
 from tests.tiny import write_base, write_csv
-from tests.world import EXAMPLES, NAME, NUM_TEST, RIVAL, TRAINING, World
+from tests.world import NAME, NUM_TEST, RIVAL, TRAINING, World
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +60,7 @@ def adopted_world(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Worl
     with registry.training_run(experiment=NAME, train_key="by hand", params={}, tags={}) as run:
         run_id = run.run_id
     version = registry.register(
-        name=NAME, model_path=model, model_digest=digest, run_id=run_id, example=EXAMPLES[0],
+        name=NAME, model_path=model, model_digest=digest, run_id=run_id,
         description="Was there before.", tags={},
     )  # fmt: skip
     adopt(world.place, NAME, version, actor="ann", reason="was live before")
@@ -94,7 +95,7 @@ def promoted(promoted_world: World, tmp_path: Path) -> World:
 def _train_by_hand(world: World, seed: int) -> Path:
     with (world.files / "older.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    texts = LabelledTexts([row["text"] for row in rows], [row["label"] for row in rows])
+    texts = Examples([row["text"] for row in rows], [row["label"] for row in rows])
     out = world.home / "by-hand"
     train(
         config=TrainConfig(**{**TRAINING, "seed": seed}),

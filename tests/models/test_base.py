@@ -27,7 +27,7 @@ from models.base import (
 from models.config import BaseConfig, TrainConfig
 from models.errors import SettingExceedsModel, UnknownBase
 from models.predict import Classifier
-from models.train import LabelledTexts
+from models.task_code import Examples
 from tests.models.trainings import changed, make_base, train_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ def test_the_packaged_model_is_the_one_that_is_named_and_its_package_is_not_run(
 @needs_package
 def test_the_packaged_model_trains_and_answers(tmp_path: Path) -> None:
     """The real base: six steps, only to see that the parts fit."""
-    data = LabelledTexts(["a joy to watch", "a waste of time"] * 12, ["good", "bad"] * 12)
+    data = Examples(["a joy to watch", "a waste of time"] * 12, ["good", "bad"] * 12)
     config = TrainConfig(
         epochs=2, batch_size=8, precision="fp32", max_length=16, learning_rate=1e-3
     )

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from models.baselines import BASELINES, score_tfidf
-from models.scoring import fingerprint
-from models.train import LabelledTexts
+from models.label_scores import fingerprint
+from models.task_code import Examples
 from tests.models.trainings import make_items, rows
 
 
@@ -28,13 +28,13 @@ def test_tfidf_is_the_same_every_time(tmp_path: Path) -> None:
 def test_tfidf_on_shuffled_labels_is_no_better_than_chance(tmp_path: Path) -> None:
     test = rows(tmp_path, num_rows=200, first=900)
     training = rows(tmp_path, num_rows=200)
-    blind = LabelledTexts(training.texts, ["negative", "negative", "positive", "positive"] * 50)
+    blind = Examples(training.texts, ["negative", "negative", "positive", "positive"] * 50)
     card = score_tfidf(blind, rows(tmp_path, first=500), make_items(test), test.texts)
     assert 0.35 < card.metrics["accuracy"] < 0.65
 
 
 def test_tfidf_counts_a_label_that_it_never_saw_as_wrong(tmp_path: Path) -> None:
-    test = LabelledTexts(["good", "bad", "new"], ["positive", "negative", "neutral"])
+    test = Examples(["good", "bad", "new"], ["positive", "negative", "neutral"])
     card = score_tfidf(rows(tmp_path), rows(tmp_path, first=500), make_items(test), test.texts)
     assert card.log_loss[2] > 27
     assert "neutral" not in card.model_labels

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.classification import load_pipeline
 from models.encode import LengthGroupedSampler, encode, load_tokenizer, pad
 from models.errors import UnknownBase
 from models.predict import Classifier
-from models.running_cost import load_pipeline
 from tests.models.trainings import changed, make_base, rows, train_tiny
 
 LENGTHS: list[int] = torch.randint(

@@ -14,10 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.errors import UnknownBase
+from models.label_scores import scorecard
 from models.metrics import UNKNOWN_LABEL_LOSS
 from models.predict import Classifier
-from models.scoring import ScoringRequest, read_texts, score, scorecard
-from models.train import LabelledTexts
+from models.scoring import ScoringRequest, read_texts, score
+from models.task_code import Examples
 from records.scores import Scorecard
 from tests.models.trainings import make_base, make_items, make_request, rows, train_tiny
 
@@ -32,13 +33,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> LabelledTexts:
+def data(tmp_path: Path) -> Examples:
     return rows(tmp_path, num_rows=60, first=900, noise=9)
 
 
 @pytest.fixture
 def request_of(
-    model: Path, data: LabelledTexts, tmp_path: Path
+    model: Path, data: Examples, tmp_path: Path
 ) -> Callable[[Callable[[Path], object]], ScoringRequest]:
     """Makes the request to score a copy of the model that was tampered with."""
 
@@ -55,7 +56,7 @@ Make = Callable[[Callable[[Path], object]], ScoringRequest]
 
 
 def test_score_in_a_fresh_process_equals_the_classifier_here(
-    model: Path, data: LabelledTexts, tmp_path: Path
+    model: Path, data: Examples, tmp_path: Path
 ) -> None:
     request = make_request(model, data, tmp_path / "test.parquet")
     (tmp_path / "request.json").write_bytes(request.to_json())
@@ -173,7 +174,7 @@ def test_read_texts_follows_the_items_and_not_the_file(model: Path, tmp_path: Pa
 
 
 def test_scorecard_of_a_worked_example() -> None:
-    data = LabelledTexts(["t0", "t1", "t2"], ["cat", "dog", "eel"])
+    data = Examples(["t0", "t1", "t2"], ["cat", "dog", "eel"])
     card = scorecard(
         role="champion",
         model_digest="d",
@@ -193,7 +194,7 @@ def test_scorecard_bounds_the_cost_of_certainty_in_error() -> None:
     card = scorecard(
         role="champion",
         model_digest="d",
-        items=make_items(LabelledTexts(["t"], ["cat"])),
+        items=make_items(Examples(["t"], ["cat"])),
         labels=("dog", "cat"),
         probabilities=np.array([[1.0, 0.0]]),
     )
@@ -201,7 +202,7 @@ def test_scorecard_bounds_the_cost_of_certainty_in_error() -> None:
 
 
 def test_score_counts_what_it_cuts(model: Path, tmp_path: Path) -> None:
-    data = LabelledTexts(
+    data = Examples(
         ["good", "bad " * 40, "good " * 5000], ["positive", "negative"] * 1 + ["positive"]
     )
     card = score(make_request(model, data, tmp_path / "test.parquet"))

@@ -15,7 +15,8 @@ from models.config import BaseConfig
 from models.encode import LengthGroupedSampler
 from models.errors import SettingExceedsModel, TrainingDiverged, UnknownBase
 from models.predict import Classifier
-from models.train import LabelledTexts, Trained
+from models.task_code import Examples
+from models.train import Trained
 from models.watch import Progress, Watch
 from records.document import CurvePoint
 from tests.models.trainings import LABELS, changed, make_base, rows, train_tiny, turned
@@ -46,7 +47,7 @@ def curve(trained: Trained, name: str) -> dict[int, float]:
     return {point.step: point.value for point in trained.curve if point.name == name}
 
 
-def log_loss(folder: Path, data: LabelledTexts) -> float:
+def log_loss(folder: Path, data: Examples) -> float:
     """Of a saved model, from the definition."""
     classifier = Classifier.load(folder)
     probabilities, _ = classifier.probabilities(data.texts)
@@ -118,8 +119,8 @@ def test_train_draws_a_fresh_head_over_a_trained_one(
     again = resolve_base(BaseConfig(model=str(model)))
     for seed in (1, 2):
         train_tiny(again, tmp_path / f"{seed}", changed(still, seed=seed), labels=("a", "b"),
-                   training=LabelledTexts(["good", "bad"] * 8, ["a", "b"] * 8),
-                   validation=LabelledTexts(["good", "bad"], ["a", "b"]))  # fmt: skip
+                   training=Examples(["good", "bad"] * 8, ["a", "b"] * 8),
+                   validation=Examples(["good", "bad"], ["a", "b"]))  # fmt: skip
     old, first, second = weights(model), weights(tmp_path / "1"), weights(tmp_path / "2")
     body = "bert.encoder.layer.0.attention.self.query.weight"
     torch.testing.assert_close(first[body], old[body])
@@ -264,8 +265,8 @@ def test_train_refuses_a_length_over_the_positions(base: Base, tmp_path: Path) -
 
 def test_train_counts_the_texts_that_it_cuts(base: Base, tmp_path: Path) -> None:
     exact, over = " ".join(["good"] * 30), " ".join(["bad"] * 31)  # 32 and 33 with [CLS], [SEP]
-    training = LabelledTexts([exact, over, over, "good"], ["positive", "negative"] * 2)
-    validation = LabelledTexts([over, exact], ["negative", "positive"])
+    training = Examples([exact, over, over, "good"], ["positive", "negative"] * 2)
+    validation = Examples([over, exact], ["negative", "positive"])
     trained = train_tiny(
         base, tmp_path / "model", changed(epochs=0.1), training=training, validation=validation
     )

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from models.base import Base, folder_digest, resolve_base
 from models.config import BaseConfig, TrainConfig
 from models.scoring import ScoringRequest
-from models.train import LabelledTexts, Trained, train
+from models.task_code import Examples
+from models.train import Trained, train
 from records.scores import TestItems
 from records.text import group_of
 from tests.tiny import write_base, write_csv
@@ -28,17 +29,17 @@ def make_base(folder: Path, **options: Any) -> Base:
     return resolve_base(BaseConfig(model=str(write_base(folder, **options))))
 
 
-def rows(folder: Path, *, num_rows: int = 128, first: int = 0, noise: int = 0) -> LabelledTexts:
+def rows(folder: Path, *, num_rows: int = 128, first: int = 0, noise: int = 0) -> Examples:
     """Rows `first` to `first + num_rows` of the data that the tiny base can learn."""
     path = write_csv(folder / "rows.csv", num_rows=num_rows, first=first, noise=noise)
     with path.open(newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
-    return LabelledTexts([row["text"] for row in table], [row["label"] for row in table])
+    return Examples([row["text"] for row in table], [row["label"] for row in table])
 
 
-def turned(data: LabelledTexts) -> LabelledTexts:
+def turned(data: Examples) -> Examples:
     """The same texts, each with the other label."""
-    return LabelledTexts(data.texts, [LABELS[y == "negative"] for y in data.labels])
+    return Examples(data.texts, [LABELS[y == "negative"] for y in data.labels])
 
 
 def train_tiny(base: Base, out: Path, config: TrainConfig = LEARNS, **replaced: Any) -> Trained:
@@ -62,7 +63,7 @@ def changed(config: TrainConfig = LEARNS, **fields: Any) -> TrainConfig:
     return TrainConfig.model_validate(config.model_dump() | fields)
 
 
-def make_items(data: LabelledTexts) -> TestItems:
+def make_items(data: Examples) -> TestItems:
     """`data` as frozen test items."""
     return TestItems(
         item_ids=tuple(f"item{i}" for i in range(len(data.texts))),
@@ -71,7 +72,7 @@ def make_items(data: LabelledTexts) -> TestItems:
     )
 
 
-def make_request(model: Path, data: LabelledTexts, test_path: Path) -> ScoringRequest:
+def make_request(model: Path, data: Examples, test_path: Path) -> ScoringRequest:
     """A request to score `model` on `data`, whose texts go to `test_path` in another order."""
     items = make_items(data)
     order = np.random.default_rng(0).permutation(len(data.texts))

@@ -1,0 +1,109 @@
+"""Classification, to be learned: texts, and a fresh head of one output per label."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from models.base import Base, check_length
+from models.config import TrainConfig
+from models.device import attention_kind
+from models.encode import encode, load_tokenizer, pad
+from models.errors import UnknownBase
+from models.lesson import Row, dropout_overrides
+from models.loss import class_weights, classification_loss
+from models.metrics import figures
+from models.predict import log_probabilities
+from models.task_code import Examples
+
+
+class ClassificationLesson:
+    """See models/lesson.py."""
+
+    figures = ("accuracy", "macro_f1", "log_loss")
+    loss_figure = "log_loss"
+
+    def __init__(
+        self,
+        *,
+        base: Base,
+        config: TrainConfig,
+        labels: tuple[str, ...],
+        training: Examples,
+        validation: Examples,
+    ) -> None:
+        check_length(config.max_length, base.path, base.uri)
+        self.tokenizer = load_tokenizer(base.path, config.max_length)
+        self.model = _load_classifier(base, config, labels)
+        # decoders answer at the last other token
+        self.model.config.pad_token_id = self.tokenizer.pad_token_id
+        weights = class_weights(config, training.labels, labels)
+        self.loss = classification_loss(config.label_smoothing, weights)
+        self._labels, self._valid_labels = labels, validation.labels
+        train_rows = encode(self.tokenizer, training.texts)
+        valid_rows = encode(self.tokenizer, validation.texts)
+        self._valid_ids = valid_rows.input_ids
+        index = {name: i for i, name in enumerate(labels)}
+        self.rows: list[Row] = [
+            {"input_ids": ids, "labels": index[y]}
+            for ids, y in zip(train_rows.input_ids, training.labels, strict=True)
+        ]
+        self.lengths = [len(ids) for ids in train_rows.input_ids]
+        self.num_truncated = {
+            "train": train_rows.num_truncated,
+            "validation": valid_rows.num_truncated,
+        }
+
+    def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        """Ids and masks (B, T), labels (B)."""
+        padded = pad(self.tokenizer, [row["input_ids"] for row in rows])
+        return {**padded, "labels": torch.tensor([row["labels"] for row in rows])}
+
+    def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
+        """All figures of a classifier."""
+        log_probs_NC = log_probabilities(model, self.tokenizer, self._valid_ids)
+        index = {name: i for i, name in enumerate(self._labels)}
+        best_N = log_probs_NC.argmax(axis=1)
+        return figures(
+            self._valid_labels,
+            [self._labels[i] for i in best_N],
+            [-float(log_probs_NC[i, index[y]]) for i, y in enumerate(self._valid_labels)],
+            [math.exp(float(log_probs_NC[i, k])) for i, k in enumerate(best_N)],
+        )
+
+
+def _load_classifier(base: Base, config: TrainConfig, labels: tuple[str, ...]) -> Any:
+    """The base with a fresh head of C outputs, whose names are the labels."""
+    try:
+        known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base.path,
+            num_labels=len(labels),
+            # The first step would set it, and a resumed training may have no step left.
+            problem_type="single_label_classification",
+            id2label=dict(enumerate(labels)),
+            label2id={name: i for i, name in enumerate(labels)},
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            attn_implementation=attention_kind(),
+            ignore_mismatched_sizes=True,
+            **dropout_overrides(known, config.dropout),
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as exc:
+        raise UnknownBase(f"base.model={base.uri!r} cannot be made a classifier: {exc}") from exc
+    if any("ForSequenceClassification" in name for name in known.architectures or ()):
+        _renew_head(model)
+    return model
+
+
+def _renew_head(model: Any) -> None:
+    """Draw everything outside the base model anew: a loaded head answers by index, not by name."""
+    for name, module in model.named_children():
+        if name != model.base_model_prefix:
+            for parameter in module.parameters():
+                parameter._is_hf_initialized = False  # transformers leaves marked ones as they are
+            module.apply(model._init_weights)

@@ -1,0 +1,167 @@
+"""Translation, to be learned: sources and targets for an encoder-decoder, by teacher forcing.
+
+Shapes: B rows, S source tokens, T target tokens, V the vocabulary.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+from models.base import Base, check_lengths
+from models.config import TrainConfig
+from models.corpus import corpus_figures
+from models.device import attention_kind
+from models.encode import load_tokenizer
+from models.errors import UnknownBase
+from models.lesson import Row, dropout_overrides
+from models.loss import IGNORED, token_loss
+from models.reference_scores import score_texts
+from models.task_code import Examples
+from models.translator import BATCH_SIZE, CHARS_PER_TOKEN, Translator
+
+
+class TranslationLesson:
+    """See models/lesson.py."""
+
+    loss_figure = "loss_per_token"
+
+    def __init__(
+        self,
+        *,
+        base: Base,
+        config: TrainConfig,
+        labels: tuple[str, ...],
+        training: Examples,
+        validation: Examples,
+    ) -> None:
+        check_lengths(config, base.path, base.uri)
+        self.tokenizer = load_tokenizer(base.path, config.max_length)
+        self.model = load_encoder_decoder(base, config)
+        check_vocabulary(self.tokenizer, self.model, base.uri)
+        self.loss = token_loss(config.label_smoothing)
+        self._config, self._validation = config, validation
+        has_texts = config.metric != "loss_per_token"
+        self.figures = ("loss_per_token", *(("chrf", "bleu") if has_texts else ()))
+        self.rows, cut = self._encode(training)
+        self._valid_rows, valid_cut = self._encode(validation)
+        self._valid_rows.sort(key=_length)
+        self.lengths = [_length(row) for row in self.rows]
+        self.num_truncated = {"train": cut, "validation": valid_cut}
+
+    def _encode(self, examples: Examples) -> tuple[list[Row], int]:
+        limits = self._config.max_length, self._config.max_target_length
+        sources, cut = _ids(self.tokenizer, examples.texts, limits[0], text="text")
+        targets, also = _ids(self.tokenizer, examples.labels, limits[1], text="text_target")
+        rows = [{"source": a, "target": b} for a, b in zip(sources, targets, strict=True)]
+        return list(rows), cut + also
+
+    def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        """input_ids and attention_mask (B, S); labels and decoder_input_ids (B, T)."""
+        pad_id = self.tokenizer.pad_token_id
+        labels_BT = _padded([row["target"] for row in rows], IGNORED)
+        input_ids_BS = _padded([row["source"] for row in rows], pad_id)
+        return {
+            "input_ids": input_ids_BS,
+            "attention_mask": _padded([[1] * len(row["source"]) for row in rows], 0),
+            "labels": labels_BT,
+            "decoder_input_ids": self.model.prepare_decoder_input_ids_from_labels(labels=labels_BT),
+        }
+
+    def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
+        """Loss per token under teacher forcing; chrF and BLEU where one of them chooses."""
+        device = next(model.parameters()).device
+        plain, total, count = token_loss(0.0), 0.0, 0
+        with torch.inference_mode():
+            for start in range(0, len(self._valid_rows), BATCH_SIZE):
+                batch = self.collate(self._valid_rows[start : start + BATCH_SIZE])
+                labels = batch.pop("labels").to(device)
+                outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
+                total += float(plain(outputs, labels, 1))
+                count += int((labels != IGNORED).sum())
+        found = {"loss_per_token": total / max(1, count)}
+        return found if len(self.figures) == 1 else found | self._write(model)
+
+    def _write(self, model: Any) -> dict[str, float]:
+        """Figures of what it writes by its own generation settings, read back from a folder."""
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            model.save_pretrained(folder, safe_serialization=True)
+            self.tokenizer.save_pretrained(folder)
+            outputs = Translator(folder)(self._validation.texts)
+        references = [[label] for label in self._validation.labels]
+        return corpus_figures(score_texts(outputs, references, language=None).statistics)
+
+
+def load_encoder_decoder(base: Base, config: TrainConfig) -> Any:
+    """The base with its own language-model head, and how it is to write.
+
+    Raises:
+        UnknownBase: it is no encoder-decoder, or cannot be loaded.
+    """
+    try:
+        known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
+        if not known.is_encoder_decoder:
+            raise UnknownBase(
+                f"base.model={base.uri!r} is a {known.model_type}, which cannot translate; "
+                "name an encoder-decoder (t5, marian, mbart, bart)"
+            )
+        model = AutoModelForSeq2SeqLM.from_pretrained(
+            base.path,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            attn_implementation=attention_kind(),
+            **dropout_overrides(known, config.dropout),
+        )
+    except (OSError, KeyError, SafetensorError) as exc:
+        raise UnknownBase(f"base.model={base.uri!r} cannot be made a translator: {exc}") from exc
+    model.generation_config.update(**config.generation.settings())
+    model.generation_config.max_length = None  # it would contradict max_new_tokens
+    return model
+
+
+def check_vocabulary(tokenizer: Any, model: Any, name: str) -> None:
+    """Raises UnknownBase where the tokenizer has ids that the model has not, or no padding or end."""
+    missing = [t for t in ("pad_token", "eos_token") if getattr(tokenizer, t, None) is None]
+    if missing:
+        raise UnknownBase(f"the tokenizer of {name!r} has no {' and no '.join(missing)}; add one")
+    size = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > size:
+        raise UnknownBase(
+            f"the tokenizer of {name!r} has {len(tokenizer):,} tokens and its model {size:,}; "
+            "they do not belong together: name a base whose files do"
+        )
+
+
+def _ids(
+    tokenizer: Any, texts: Sequence[str], limit: int, *, text: str
+) -> tuple[list[list[int]], int]:
+    """Token ids with special tokens, cut at `limit`, and how many texts were cut."""
+    heads = [found[: limit * CHARS_PER_TOKEN] for found in texts]
+    rows: list[list[int]] = []
+    num_cut = 0
+    for start in range(0, len(heads), 1024):
+        part = heads[start : start + 1024]
+        for head, ids in zip(
+            part, tokenizer(**{text: part}, truncation=False)["input_ids"], strict=True
+        ):
+            is_long = len(ids) > limit
+            num_cut += is_long
+            cut = {"truncation": True, "max_length": limit}
+            rows.append(tokenizer(**{text: head}, **cut)["input_ids"] if is_long else ids)
+    return rows, num_cut
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """Rows of ids to (B, longest) int64, padded on the right."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows], dtype=torch.long)
+
+
+def _length(row: Row) -> int:
+    return len(row["source"]) + len(row["target"])
