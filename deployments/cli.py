@@ -251,11 +251,11 @@ def _prepare() -> Any:
 
 def _check_base(recipe: Any) -> None:
     """Refuse a base that cannot be had before any server is started or row is read."""
-    from models.base import check_lengths, resolve_base
+    from models.base import check_fits, resolve_base
 
     if recipe.base.scratch is None and not recipe.base.model.startswith("models:/"):
         base = resolve_base(recipe.base)
-        check_lengths(recipe.train, base.path, base.uri)
+        check_fits(recipe.task, recipe.train, base.path, base.uri)
 
 
 def _commands() -> Any:

@@ -275,8 +275,13 @@ def _scratch_problems(recipe: Recipe) -> Iterator[str]:
             f"base.scratch.architecture: {scratch.architecture!r} has no head for {recipe.task}; "
             f"use {', '.join(fitting[:-1])} or {fitting[-1]}"
         )
-    if scratch.has_fixed_positions and max_length > scratch.positions:
-        yield (
-            f"train.max_length: {max_length} exceeds base.scratch.positions={scratch.positions}; "
-            "lower one or raise the other"
-        )
+    lengths = {"train.max_length": max_length}
+    if TASKS[recipe.task].needs_decoder:
+        lengths["train.max_target_length"] = recipe.train.max_target_length
+        lengths["train.generation.max_new_tokens"] = recipe.train.generation.max_new_tokens
+    for field, length in lengths.items():
+        if scratch.has_fixed_positions and length > scratch.positions:
+            yield (
+                f"{field}: {length} exceeds base.scratch.positions={scratch.positions}; "
+                "lower one or raise the other"
+            )

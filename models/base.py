@@ -12,6 +12,7 @@ from pathlib import Path
 from models.config import SCRATCH, BaseConfig, TrainConfig
 from models.errors import SettingExceedsModel, UnknownBase
 from records.base import digest_of, file_sha256
+from records.task import TASKS, Task
 
 PACKAGED = {
     "all-minilm-l6-v2": (
@@ -123,6 +124,36 @@ def check_length(max_length: int, path: Path, name: str) -> None:
         raise SettingExceedsModel(
             f"max_length={max_length} exceeds the {positions} positions of {name!r}; "
             "lower train.max_length"
+        )
+
+
+def check_fits(task: Task, config: TrainConfig, path: Path, name: str) -> None:
+    """Whether the base can do the task with these settings, told by its configuration alone.
+
+    Raises:
+        UnknownBase: it is of another kind than the task needs.
+        SettingExceedsModel: lengths are over its positions; one error lists them all.
+    """
+    known = json.loads((path / "config.json").read_text("utf-8"))
+    if not TASKS[task].needs_decoder:
+        check_length(config.max_length, path, name)
+        return
+    if not known.get("is_encoder_decoder"):
+        raise UnknownBase(
+            f"base.model={name!r} is a {known.get('model_type', 'model')} that is no encoder-decoder; "
+            f"task {task} needs one (t5, marian, mbart, bart)"
+        )
+    lengths = {
+        "train.max_length": config.max_length,
+        "train.max_target_length": config.max_target_length,
+        "train.generation.max_new_tokens": config.generation.max_new_tokens,
+    }
+    positions = known.get("max_position_embeddings")  # T5's are relative: it has no such limit
+    over = [f"{field}={n}" for field, n in lengths.items() if positions and n > positions]
+    if over:
+        verb, them = ("exceeds", "it") if len(over) == 1 else ("exceed", "them")
+        raise SettingExceedsModel(
+            f"{', '.join(over)} {verb} the {positions} positions of {name!r}; lower {them}"
         )
 
 

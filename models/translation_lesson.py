@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
-from models.base import Base, check_lengths
+from models.base import Base, check_fits
 from models.config import TrainConfig
 from models.corpus import corpus_figures
 from models.device import attention_kind
@@ -39,7 +39,7 @@ class TranslationLesson:
         training: Examples,
         validation: Examples,
     ) -> None:
-        check_lengths(config, base.path, base.uri)
+        check_fits("translation", config, base.path, base.uri)
         self.tokenizer = load_tokenizer(base.path, config.max_length)
         self.model = load_encoder_decoder(base, config)
         check_vocabulary(self.tokenizer, self.model, base.uri)
@@ -105,11 +105,6 @@ def load_encoder_decoder(base: Base, config: TrainConfig) -> Any:
     """
     try:
         known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
-        if not known.is_encoder_decoder:
-            raise UnknownBase(
-                f"base.model={base.uri!r} is a {known.model_type}, which cannot translate; "
-                "name an encoder-decoder (t5, marian, mbart, bart)"
-            )
         model = AutoModelForSeq2SeqLM.from_pretrained(
             base.path,
             use_safetensors=True,
@@ -118,7 +113,7 @@ def load_encoder_decoder(base: Base, config: TrainConfig) -> Any:
             attn_implementation=attention_kind(),
             **dropout_overrides(known, config.dropout),
         )
-    except (OSError, KeyError, SafetensorError) as exc:
+    except (OSError, ValueError, KeyError, SafetensorError) as exc:
         raise UnknownBase(f"base.model={base.uri!r} cannot be made a translator: {exc}") from exc
     model.generation_config.update(**config.generation.settings())
     model.generation_config.max_length = None  # it would contradict max_new_tokens

@@ -22,6 +22,8 @@ class TaskFacts(NamedTuple):
     """An input, for whoever looks at a registered model."""
     architectures: tuple[str, ...]
     """What base.scratch may build for it."""
+    needs_decoder: bool
+    """Whether only an encoder-decoder can do it."""
     has_labels: bool
     """Whether a row's answer is one of a few names."""
     slices: tuple[str, ...]
@@ -36,6 +38,7 @@ TASKS: dict[Task, TaskFacts] = {
         shown=("accuracy", "macro_f1", "log_loss", "ece"),
         example="The battery lasts all week.",
         architectures=("bert", "xlnet", "gpt2", "llama", "t5"),
+        needs_decoder=False,
         has_labels=True,
         slices=("label", "length"),
     ),
@@ -46,6 +49,7 @@ TASKS: dict[Task, TaskFacts] = {
         shown=("chrf", "bleu", "length_ratio", "copy_rate"),
         example="The young woman buys a red hat at the market.",
         architectures=("t5", "marian"),
+        needs_decoder=True,
         has_labels=False,
         slices=("length", "length_ratio", "copied"),
     ),

@@ -74,7 +74,9 @@ def span(metric: str, low: float | None, high: float | None, *, signed: bool) ->
 
 
 def capital(text: str) -> str:
-    """The first letter as a capital, the others as they are."""
+    """The first letter as a capital, the others as they are; chrF is a name."""
+    if text.startswith("chrF"):
+        return text
     return text[:1].upper() + text[1:]
 
 

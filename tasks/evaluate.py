@@ -74,7 +74,7 @@ def evaluate(
         cost = _running_cost(store, asked[0], folders[asked[0].role], cards[0])
         if with_baselines:
             cards += _fitted_baselines(store, place, data, asked[0])
-            cards += _base_baseline(store, place, asked[0], base, train)
+            cards += _base_baseline(store, place, data, asked[0], base, train)
     evaluation = Evaluation(
         items=items,
         cards=tuple(cards),
@@ -247,14 +247,15 @@ def _fitted_baselines(
 def _base_baseline(
     store: Store,
     place: Place,
+    data: DataRef,
     request: ScoringRequest,
     base: BaseConfig | None,
     train: TrainConfig | None,
 ) -> list[Scorecard]:
-    """The untuned base, where it can do the task at all."""
-    if base is None or train is None or not task_code(request.task).judges_base:
+    """The untuned base, where there is one that can do the task at all."""
+    if base is None or train is None or base.scratch or not task_code(data.task).judges_base:
         return []
-    found = find_base(place, base)
+    found = find_base(place, base, data)
     asked = request.model_copy(
         update={
             "role": "baseline:base",

@@ -1,0 +1,158 @@
+"""Translation through the whole pipeline: the same flow, and what a consumer and a reader get."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from deployments.model_commands import replay
+from flows.recipe import Recipe, parse_recipe
+from records.evaluation import RunResult
+from tests.tiny_texts import write_translator_base
+from tests.world import NAME, World
+
+pytest_plugins = ["tests.worlds"]
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+TEXTS = ["The old baker sells a red lamp at the station.", "Tom has 42 new hats."]
+CONSUMER = """
+import json, sys
+import mlflow
+
+uri, name, texts = json.loads(sys.argv[1])
+mlflow.set_tracking_uri(uri)
+print(json.dumps(mlflow.pyfunc.load_model(f"models:/{name}@champion").predict(texts)))
+"""
+
+
+def recipe_of(world: World, *overrides: str) -> Recipe:
+    values = {
+        "name": NAME,
+        "task": "translation",
+        "data": {
+            "train": "sample:phrases?num=700", "test": "sample:phrases?seed=8&num=210",
+            "source_language": "en", "target_language": "de", "attributes": ["phenomenon"],
+        },
+        "base": {"model": str(world.files / "translator")},
+        "train": {
+            "epochs": 6, "learning_rate": 0.004, "max_length": 48, "max_target_length": 48,
+            "precision": "fp32", "generation": {"beams": 2, "max_new_tokens": 24},
+        },
+        "gate": {
+            "minimum": 0.2, "margin": 0.05,
+            "slices": {"columns": ["phenomenon", "length_ratio", "copied"], "margin": 0.2},
+        },
+    }  # fmt: skip
+    return parse_recipe(values, overrides)
+
+
+@pytest.fixture(scope="module")
+def promoted_run(
+    tmp_path_factory: pytest.TempPathFactory, prefect_server: None
+) -> tuple[World, RunResult]:
+    """A home whose first translator was promoted."""
+    folder = tmp_path_factory.mktemp("translation")
+    world = World(folder / "home", folder)
+    world.home.mkdir()
+    write_translator_base(folder / "translator")
+    return world, world.run(recipe_of(world))
+
+
+def test_the_first_translator_beats_copy_and_untuned_base(
+    promoted_run: tuple[World, RunResult],
+) -> None:
+    world, result = promoted_run
+    assert (result.outcome, result.version) == ("promoted", "1"), result.summary
+    record = world.decision(result.decision_digest).record
+    assert record.expected_baselines == ("baseline:copy", "baseline:base")
+    assert record.task == "translation"
+    assert "tok:13a" in record.challenger.fingerprint.signatures["bleu"]
+    assert world.alias == "1"
+    assert world.registry.versions(NAME)[0].tags["refit.chrf"] == (
+        f"{record.challenger.metrics['chrf']:.4f}"
+    )
+
+
+def test_its_decision_replays_and_holds_no_text(promoted_run: tuple[World, RunResult]) -> None:
+    world, result = promoted_run
+    file = world.decision(result.decision_digest)
+    assert replay(file) == "reproduces"
+    words = file.to_json().decode()
+    assert "Bäcker" not in words
+    assert "baker" not in words
+    card = file.record.challenger
+    outputs = pd.read_parquet(
+        world.path(f"outputs/{card.model_digest}/{card.fingerprint.digest}.parquet")
+    )
+    assert list(outputs["item_id"]) == list(card.item_ids)
+    assert outputs["output"].str.len().mean() > 10
+
+
+def test_the_page_shows_source_reference_and_translation(
+    promoted_run: tuple[World, RunResult],
+) -> None:
+    world, result = promoted_run
+    page = Path(result.report_path).read_text("utf-8")
+    card = world.decision(result.decision_digest).record.challenger
+    outputs = pd.read_parquet(
+        world.path(f"outputs/{card.model_digest}/{card.fingerprint.digest}.parquet")
+    )
+    shown = outputs[outputs["item_id"].isin(result_flips(world, result))]["output"]
+    assert sum(text in page for text in shown) >= 5
+    assert "Right answer" in page
+    assert "Confusion" not in page
+    assert "version:2." in page
+
+
+def result_flips(world: World, result: RunResult) -> set[str]:
+    compared = world.decision(result.decision_digest).decision.comparisons
+    return {item for one in compared for item in one.flips}
+
+
+def test_a_consumer_gets_what_refit_predict_says(
+    promoted_run: tuple[World, RunResult], tmp_path: Path
+) -> None:
+    world, _ = promoted_run
+    request = json.dumps([world.place.tracking_uri, NAME, TEXTS])
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    answered = run_python(["-c", CONSUMER, request], tmp_path, clean)
+    ours = {**os.environ, "REFIT_HOME": str(world.home)}
+    ours = {k: v for k, v in ours.items() if k not in ("REFIT_STORE", "MLFLOW_TRACKING_URI")}
+    predicted = run_python(["-m", "deployments.cli", "predict", NAME, "--json", *TEXTS], ROOT, ours)
+    assert [row["output"] for row in json.loads(predicted)] == json.loads(answered)
+    assert [row["text"] for row in json.loads(predicted)] == TEXTS
+
+
+def run_python(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout if "deployments.cli" in arguments else done.stdout.splitlines()[-1]
+
+
+def test_the_artifact_holds_no_pickle(promoted_run: tuple[World, RunResult]) -> None:
+    world, _ = promoted_run
+    names = {path.name for path in world.home.rglob("*") if path.is_file()}
+    assert "translator.py" in names
+    assert not [n for n in names if n.endswith((".pkl", ".bin", ".pt", ".pth"))]
+
+
+def test_the_same_again_is_unchanged_and_wrong_pairs_are_shown_worse(
+    promoted_run: tuple[World, RunResult],
+) -> None:
+    world, first = promoted_run
+    again = world.run(recipe_of(world))
+    assert again.outcome == "unchanged"
+    wrong = "data.train=sample:phrases?num=700&mispair=0.9"
+    refused = world.run(recipe_of(world, wrong, "gate.minimum=0.01"))
+    assert refused.outcome == "refused"
+    decision = world.decision(refused.decision_digest).decision
+    assert decision.kind == "shown worse"
+    assert {"champion", "anchor"} <= {finding.rule for finding in decision.refusals}
+    assert world.entries[-1].decision_digest == first.decision_digest
