@@ -32,6 +32,7 @@ class Exit(IntEnum):
             "refused": cls.REFUSED,
             "data_refused": cls.DATA_REFUSED,
             "held": cls.WAITING,
+            "already_running": cls.ALREADY_RUNNING,
         }[outcome]
 
 

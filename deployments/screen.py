@@ -20,6 +20,7 @@ COLOURS = {
     "refused": "bold red",
     "data_refused": "bold red",
     "held": "bold yellow",
+    "already_running": "bold yellow",
 }
 
 

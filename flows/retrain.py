@@ -22,6 +22,7 @@ from tasks.check import check
 from tasks.decide import decide_challenger, read_decision, read_index
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
+from tasks.lease import AlreadyRunning, lease
 from tasks.ledger import ChampionChanged, anchor, champion, check_claim, history, is_held
 from tasks.place import Place
 from tasks.promote import promote
@@ -95,7 +96,17 @@ def run(request: Request) -> RunResult:
     key = train_key(data, base, recipe.train)
     if done := same_champion(request, data, key):
         return done
-    with costs.step("train"):
+    try:
+        with lease(place.open(), f"trains/{key}"):
+            return make_and_judge(request, data, key)
+    except AlreadyRunning as exc:
+        return RunResult(name=name, outcome="already_running", summary=str(exc))
+
+
+def make_and_judge(request: Request, data: DataRef, key: str) -> RunResult:
+    """Train the challenger, and judge it anew where the champion changes meanwhile."""
+    recipe, place, name = request.recipe, request.place, request.name
+    with request.costs.step("train"):
         challenger = train_challenger(place, name, data, recipe.base, recipe.train, key)
     for _ in range(MAX_DECISIONS):
         try:

@@ -6,7 +6,7 @@ from records.base import Record
 from records.data import DataRef
 from records.decision import Decision, GateRecord
 
-Outcome = Literal["promoted", "unchanged", "refused", "data_refused", "held"]
+Outcome = Literal["promoted", "unchanged", "refused", "data_refused", "held", "already_running"]
 
 
 class CurvePoint(Record):

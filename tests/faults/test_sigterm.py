@@ -22,7 +22,9 @@ def test_run_ends_within_ten_seconds_of_sigterm_and_goes_on_where_it_stopped(
     command.kill(signal.SIGTERM)
     assert command.wait() == 1, command.said
     assert time.monotonic() - asked < 10
-    found = re.search(r"SIGTERM ended the training after step (\d+) of 220; run again", command.said)
+    found = re.search(
+        r"SIGTERM ended the training after step (\d+) of 220; run again", command.said
+    )
     assert found, command.said
     (folder,) = world.path("checkpoints").glob(f"*/{int(found[1]):09d}-*")
     assert (folder / "manifest.json").is_file()

@@ -65,20 +65,18 @@ def _become(order: dict[str, Any]) -> None:
     import mlflow
 
     import tasks.evaluate
-    from deployments.cli import app, explain_exception
+    from deployments.cli import main
     from tests.faults.points import Points
 
     mlflow.set_system_metrics_sampling_interval(1)
     tasks.evaluate.subprocess = scorer  # type: ignore[attr-defined]
     Points(order["kill_at"], Path(order["points"])).install()
+    sys.argv = ["refit", *order["arguments"]]
     try:
-        app(order["arguments"], standalone_mode=False)
+        main()
         code = 0
     except SystemExit as exc:
         code = int(exc.code or 0)
-    except BaseException as exc:
-        message, code = explain_exception(exc)
-        print(message, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from deployments.exits import Exit
+from tasks.publish import report_key
 from tests.world import NAME, NUM_TEST, RIVAL, World
 
 pytest_plugins = ["tests.worlds"]
@@ -66,6 +67,18 @@ def test_flow_run_is_completed_and_named_after_its_outcome(promoted: World) -> N
     assert [state.name for state in states[-2:]] == ["Refused", "Unchanged"]
     assert {state.type for state in states} == {StateType.COMPLETED}
     assert "Nothing new" in str(states[-1].message)
+
+
+def test_refusal_whose_page_a_killed_run_never_wrote_is_said_again_with_its_page(
+    promoted: World,
+) -> None:
+    recipe = promoted.recipe(RIVAL, "gate.minimum=0.9999")
+    first = promoted.run(recipe)
+    promoted.store.delete(report_key(NAME, first.decision_digest))
+    again = promoted.run(recipe)
+    assert (again.outcome, again.decision_digest) == ("refused", first.decision_digest)
+    assert promoted.store.exists(report_key(NAME, first.decision_digest))
+    assert promoted.run(recipe).outcome == "unchanged"
 
 
 def test_same_recipe_again_is_unchanged_in_seconds_and_leaves_no_trace(promoted: World) -> None:
