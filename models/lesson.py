@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import torch
 
+from models.loss import Loss
+
 Row = Mapping[str, Any]
 """One encoded training row."""
 
