@@ -216,6 +216,32 @@ def reconcile(name: Name, json: AsJson = False) -> None:
         )
 
 
+@app.command(epilog="Example: `refit verify --set-aside`")
+def verify(
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="Move what a rerun makes anew to the trash.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Check every byte of the store against its sha256; say how each damage is mended."""
+    place = _prepare()
+    from deployments.store_commands import verify_store
+
+    raise typer.Exit(verify_store(place, set_aside, json))
+
+
+@app.command(epilog="Example: `refit gc`, then `refit gc --yes`, and again a week later")
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Act; without it nothing is changed.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Remove from the store what no champion, run or retention rule needs; trash first."""
+    place = _prepare()
+    from deployments.store_commands import collect_garbage
+
+    raise typer.Exit(collect_garbage(place, yes, json))
+
+
 @app.command(epilog="Example: `refit doctor`")
 def doctor(json: AsJson = False) -> None:
     """Versions, services, the store's conditional write, the base model: what is wrong, how to mend."""

@@ -14,7 +14,7 @@ from records.task import TASKS
 from records.text import NORMALISE_VERSION
 from tasks.ingest import SNAPSHOT_FILE, snapshot_key
 from tasks.objects import Store
-from tasks.payload import open_folder, put_folder, read_manifest
+from tasks.payload import has_folder, open_folder, put_folder, read_manifest
 from tasks.place import Place
 from tasks.retries import RETRIED
 
@@ -37,7 +37,7 @@ def check(
     store = place.open()
     key = data_key(snapshot, data, checks, split)
     prefix = f"data/{key}"
-    if store.exists(f"{prefix}/manifest.json"):
+    if has_folder(store, prefix):
         return DataRef.model_validate(read_manifest(store, prefix)["data"])
     folder = open_folder(store, snapshot_key(snapshot), place.cache)
     with place.scratch() as scratch:

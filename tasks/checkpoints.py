@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from tasks.objects import CorruptObject, IncompletePayload, MissingObject, Store, StoreError
 from tasks.payload import MANIFEST, delete_folder, open_folder, put_folder
+from tasks.pins import pin
 
 log = logging.getLogger("refit")
 
@@ -77,8 +78,14 @@ class CheckpointWriter:
             return folder
 
     def _upload(self, folder: Path) -> None:
+        pin(self.store, f"checkpoints/{self.train_key}")
         step = int(folder.name.rpartition("-")[2])
-        put_folder(self.store, _prefix(self.train_key, f"{step:09d}-{self._writer}"), folder)
+        put_folder(
+            self.store,
+            _prefix(self.train_key, f"{step:09d}-{self._writer}"),
+            folder,
+            is_pinned=False,
+        )
         names = _names(self.store, self.train_key)
         whole = [n for n in names if self.store.exists(f"{_prefix(self.train_key, n)}/{MANIFEST}")]
         for name in names if len(whole) > NUM_KEPT else ():
@@ -88,6 +95,7 @@ class CheckpointWriter:
 
 def find_checkpoint(store: Store, train_key: str, cache: Path) -> Path | None:
     """The latest checkpoint that is whole, on this machine; a damaged one is said and passed over."""
+    pin(store, f"checkpoints/{train_key}")
     for name in _names(store, train_key):
         try:
             folder = open_folder(store, _prefix(train_key, name), cache)

@@ -4,9 +4,10 @@ import logging
 from datetime import UTC, datetime
 
 from prefect import task
+from pydantic import ValidationError
 
 from models.gate import GATE_VERSION, decide
-from records.base import digest_of
+from records.base import digest_of, sha256
 from records.data import DataRef
 from records.decision import GateRecord
 from records.document import DecisionFile
@@ -23,6 +24,7 @@ from tasks.ledger import (
 from tasks.objects import Store
 from tasks.place import Place
 from tasks.retries import RETRIED
+from tasks.stamped import put_stamped, read_stamped
 
 log = logging.getLogger("refit")
 
@@ -47,11 +49,11 @@ def decide_challenger(
         The decision's line in the index, and whether it was already there.
     """
     store = place.open()
-    evaluation = Evaluation.from_json(store.read(evaluation_key))
+    evaluation = read_stamped(store, evaluation_key, Evaluation)
     record = gather(store, name, data, evaluation, policy, salt)
     index_key = f"decisions/{name}/index/{record.decision_key}.json"
     if store.exists(index_key):
-        return IndexEntry.from_json(store.read(index_key)), True
+        return read_stamped(store, index_key, IndexEntry), True
     file = DecisionFile(record=record, decision=decide(record))
     store.write(decision_path(name, file.digest), file.to_json())
     entry = IndexEntry(
@@ -66,8 +68,8 @@ def decide_challenger(
         generation=generation(data, salt),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    is_new = store.put_if_absent(index_key, entry.to_json())
-    return IndexEntry.from_json(store.read(index_key)), not is_new
+    is_new = put_stamped(store, index_key, entry)
+    return read_stamped(store, index_key, IndexEntry), not is_new
 
 
 def gather(
@@ -138,7 +140,8 @@ def decision_path(name: str, decision_digest: str) -> str:
 
 def read_index(store: Store, name: str) -> tuple[IndexEntry, ...]:
     """Every decision about a model, oldest first."""
-    found = [IndexEntry.from_json(store.read(k)) for k in store.list(f"decisions/{name}/index")]
+    keys = store.list(f"decisions/{name}/index")
+    found = [read_stamped(store, key, IndexEntry) for key in keys]
     return tuple(sorted(found, key=lambda entry: entry.time))
 
 
@@ -148,14 +151,19 @@ def read_decision(store: Store, name: str, decision_digest: str) -> DecisionFile
     Raises:
         DecisionError: they do not match.
     """
-    content = store.read(decision_path(name, decision_digest))
-    file = DecisionFile.from_json(content)
-    if file.digest != decision_digest:
-        raise DecisionError(
-            f"decision {decision_digest[:12]} of {name!r} was changed: its bytes have digest "
-            f"{file.digest[:12]}; restore {store.uri}/{decision_path(name, decision_digest)}"
-        )
-    return file
+    key = decision_path(name, decision_digest)
+    try:
+        file = DecisionFile.from_json(content := store.read(key))
+    except ValidationError:
+        found = "are no decision"
+    else:
+        if content == file.to_json() and file.digest == decision_digest:
+            return file
+        found = f"have digest {sha256(content)[:12]}"
+    raise DecisionError(
+        f"decision {decision_digest[:12]} of {name!r} was changed: its bytes {found}; "
+        f"`refit verify --set-aside` restores {store.uri}/{key} from its report"
+    )
 
 
 def find_decision(store: Store, digest_prefix: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from models.config import BaseConfig, TrainConfig
 from models.running_cost import Cost, CostRequest
 from models.scoring import ScoringRequest, failed_scorecard, fingerprint_of, write_outputs
 from models.task_code import task_code
-from records.base import Record, sha256
+from records.base import Record
 from records.data import DataRef
 from records.decision import LineageOverlap
 from records.evaluation import Candidate, Evaluation
@@ -25,6 +25,7 @@ from tasks.objects import CorruptObject, IncompletePayload, MissingObject, Store
 from tasks.payload import open_folder
 from tasks.place import Place
 from tasks.retries import RETRIED
+from tasks.stamped import read_stamped, write_stamped
 from tasks.train import examples_of, find_base
 
 log = logging.getLogger("refit")
@@ -83,9 +84,8 @@ def evaluate(
         parity=cost.parity if cost else None,
         expected_baselines=_expected(data, cards) if with_baselines else (),
     )
-    content = evaluation.to_json()
-    key = f"evaluations/{sha256(content)}.json"
-    store.write(key, content)
+    key = f"evaluations/{evaluation.digest}.json"
+    write_stamped(store, key, evaluation)
     return key
 
 
@@ -157,7 +157,7 @@ def _card(store: Store, request: ScoringRequest, folder: Path | str) -> Scorecar
         return failed_scorecard(request, folder)
     key = f"scores/{request.model_digest}/{fingerprint_of(request).digest}.json"
     if store.exists(key):
-        card = Scorecard.from_json(store.read(key))
+        card = read_stamped(store, key, Scorecard)
         return card.model_copy(update={"role": request.role})
     log.info("scoring the %s on %d test items", request.role, len(request.items.item_ids))
     answer = run_fresh("models.scoring", request, Path(request.test_path).parent)
@@ -166,7 +166,7 @@ def _card(store: Store, request: ScoringRequest, folder: Path | str) -> Scorecar
     card = Scorecard.from_json(answer)
     if not card.error:
         _keep_outputs(store, request, card)
-        store.write(key, card.to_json())
+        write_stamped(store, key, card)
     return card
 
 
@@ -190,15 +190,16 @@ def _running_cost(
         return None
     key = f"costs/{request.model_digest}/{card.fingerprint.digest}.json"
     if store.exists(key):
-        return Cost.from_json(store.read(key))
+        return read_stamped(store, key, Cost)
     asked = CostRequest(scoring=request, card=card)
     log.info("loading the saved model afresh: parity, latency, memory")
     answer = run_fresh("models.running_cost", asked, Path(request.test_path).parent)
     if isinstance(answer, str):
         log.error("the saved model could not be measured: %s", answer)
         return None
-    store.write(key, answer)
-    return Cost.from_json(answer)
+    cost = Cost.from_json(answer)
+    write_stamped(store, key, cost)
+    return cost
 
 
 def run_fresh(module: str, request: Record, scratch: Path) -> bytes | str:

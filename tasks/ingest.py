@@ -15,7 +15,7 @@ from data_checks.rows import Row
 from records.base import canonical_json
 from records.data import SnapshotRef, SourceFile
 from records.task import Task
-from tasks.payload import put_folder
+from tasks.payload import has_folder, put_folder
 from tasks.place import Place
 from tasks.retries import RETRIED
 from tasks.sources import open_sources
@@ -55,7 +55,7 @@ def ingest(place: Place, data: DataConfig, task_name: Task = "classification") -
             language=data.target_language,
         )
         prefix = snapshot_key(ref)
-        if not store.exists(f"{prefix}/manifest.json"):
+        if not has_folder(store, prefix):
             put_folder(store, prefix, folder, {"snapshot": ref.model_dump(mode="json")})
     log.info("snapshot %s: %d rows from %d files", ref.snapshot_digest[:8], num_rows, len(files))
     return ref

@@ -4,13 +4,13 @@ Without its manifest a payload does not exist for a reader; with it, every byte 
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from records.base import Record, canonical_json, file_sha256
+from records.base import Record, canonical_json, digest_of, file_sha256
 from tasks.objects import (
     TEMPORARY,
     CorruptObject,
@@ -20,31 +20,46 @@ from tasks.objects import (
     StoreError,
     check_key,
 )
+from tasks.pins import pin
 
 MANIFEST = "manifest.json"
+MEND = "`refit verify` says how to mend it"
+
+
+def has_folder(store: Store, prefix: str) -> bool:
+    """Whether there is a complete payload, which gc will not remove from now on; see tasks/pins."""
+    pin(store, prefix)
+    return store.exists(f"{prefix}/{MANIFEST}")
 
 
 def put_folder(
-    store: Store, prefix: str, folder: Path, extra: Mapping[str, JsonValue] = {}
+    store: Store,
+    prefix: str,
+    folder: Path,
+    extra: Mapping[str, JsonValue] = {},
+    *,
+    is_pinned: bool = True,
 ) -> None:
     """Store every file below `folder` under `prefix`, and the manifest last.
 
-    The manifest is `{"files": {name: {"sha256", "bytes"}}, **extra}`. An equal complete payload is
-    left alone.
+    The manifest is `{"files": {name: {"sha256", "bytes"}}, **extra}`, with the sha256 of this
+    beside it. An equal complete payload is left alone. Where `is_pinned` is False, something else keeps it from gc.
 
     Raises:
         StoreError: the folder is empty, a name cannot be a key, or another complete payload holds
             the prefix: payloads are immutable.
     """
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    if not names or MANIFEST in names or "files" in extra:
+    if not names or MANIFEST in names or {"files", "sha256"} & set(extra):
         raise StoreError(
             f"{folder} cannot be stored as {prefix!r}: it must hold a file, none of them"
-            f" {MANIFEST}, and the extra values no 'files'"
+            f" {MANIFEST}, and the extra values no 'files' or 'sha256'"
         )
     keys = {name: check_key(f"{prefix}/{name}") for name in names}
-    manifest = canonical_json({**extra, "files": {name: _stamp(folder / name) for name in names}})
+    manifest = encode_manifest({**extra, "files": {n: _stamp(folder / n) for n in names}})
     key = f"{prefix}/{MANIFEST}"
+    if is_pinned:
+        pin(store, prefix)
     if not store.exists(key):
         for name, file_key in keys.items():
             store.upload(file_key, folder / name)
@@ -64,12 +79,40 @@ def delete_folder(store: Store, prefix: str) -> None:
         store.delete(key)
 
 
+def encode_manifest(content: Mapping[str, JsonValue]) -> bytes:
+    """Canonical JSON of a manifest, its own sha256 in it."""
+    return canonical_json({**content, "sha256": digest_of(content)})
+
+
+def find_damage(store: Store, prefix: str, scratch: Path) -> Iterator[tuple[str, str]]:
+    """Every object of a complete payload that is not what its manifest says, and what it is."""
+    try:
+        files = _listed_files(store, prefix)
+    except CorruptObject as exc:
+        yield f"{prefix}/{MANIFEST}", str(exc)
+        return
+    for name, stamp in files.items():
+        key, copy = f"{prefix}/{name}", scratch / uuid4().hex
+        folder = store.local_folder(prefix)
+        try:
+            if folder is None:
+                store.download(key, copy)
+            found = file_sha256(folder / name if folder else copy)
+        except (MissingObject, FileNotFoundError):
+            yield key, "is gone"
+        else:
+            if found != stamp.sha256:
+                yield key, f"has sha256 {found[:12]}..., its manifest says {stamp.sha256[:12]}..."
+        finally:
+            copy.unlink(missing_ok=True)
+
+
 def read_manifest(store: Store, prefix: str) -> dict[str, JsonValue]:
     """The manifest of a complete payload.
 
     Raises:
         IncompletePayload: there is none.
-        CorruptObject: it is not a JSON object.
+        CorruptObject: it is not a JSON object, or its bytes are not those of its sha256.
     """
     key = f"{prefix}/{MANIFEST}"
     try:
@@ -79,9 +122,15 @@ def read_manifest(store: Store, prefix: str) -> dict[str, JsonValue]:
             f"{store.uri}/{prefix} has no {MANIFEST}: its writer never finished; run it again"
         ) from exc
     try:
-        return TypeAdapter(dict[str, JsonValue]).validate_json(data)
+        manifest = TypeAdapter(dict[str, JsonValue]).validate_json(data)
     except ValidationError as exc:
-        raise CorruptObject(f"{store.uri}/{key} is not a JSON object; restore it") from exc
+        raise CorruptObject(f"{store.uri}/{key} is not a JSON object; {MEND}") from exc
+    manifest.pop("sha256", None)
+    if encode_manifest(manifest) != data:
+        raise CorruptObject(
+            f"{store.uri}/{key} was changed: its bytes are not those of its sha256; {MEND}"
+        )
+    return manifest
 
 
 def open_folder(store: Store, prefix: str, cache: Path) -> Path:
@@ -142,12 +191,12 @@ def _listed_files(store: Store, prefix: str) -> dict[str, _FileStamp]:
 def _verify(store: Store, prefix: str, folder: Path, files: Mapping[str, _FileStamp]) -> None:
     for name, stamp in files.items():
         if not (folder / name).is_file():
-            raise MissingObject(f"{store.uri}/{prefix}/{name} is gone; write the payload again")
+            raise MissingObject(f"{store.uri}/{prefix}/{name} is gone; {MEND}")
         found = file_sha256(folder / name)
         if found != stamp.sha256:
             raise CorruptObject(
                 f"{store.uri}/{prefix}/{name} has sha256 {found[:12]}..., its manifest says"
-                f" {stamp.sha256[:12]}...; restore it from a copy or write the payload again"
+                f" {stamp.sha256[:12]}...; {MEND}"
             )
 
 

@@ -25,10 +25,11 @@ from records.task import TASKS
 from tasks.check import read_split
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
 from tasks.objects import Store
-from tasks.payload import MANIFEST, open_folder, put_folder
+from tasks.payload import has_folder, open_folder, put_folder
 from tasks.place import Place
 from tasks.registry import Registry
 from tasks.retries import RETRIED
+from tasks.stamped import read_stamped, write_stamped
 
 log = logging.getLogger("refit")
 
@@ -58,7 +59,7 @@ def _scratch_folder(place: Place, config: ScratchConfig, data: DataRef) -> Path:
     learnt = ["text"] if TASKS[data.task].has_labels else ["text", "label"]
     digest = digest_of([split.sha256, learnt[1:]]) if learnt[1:] else split.sha256
     prefix = f"bases/{scratch_key(config, digest)}"
-    if not store.exists(f"{prefix}/{MANIFEST}"):
+    if not has_folder(store, prefix):
         log.info("from scratch: training a %s tokenizer, drawing weights", config.tokenizer)
         rows = read_split(store, split, place.cache)
         with place.scratch() as scratch:
@@ -94,7 +95,8 @@ def train_challenger(
         TrainingInterrupted: SIGTERM came; a rerun goes on.
     """
     store = place.open()
-    if (done := read_result(store, key)) is not None:
+    done = read_result(store, key)
+    if done is not None and has_folder(store, done.model_key):
         log.info("this training was done before: model %s", done.model_digest[:8])
         return done
     found = find_base(place, base, data)
@@ -112,7 +114,7 @@ def train_challenger(
             result = _describe(trained, key, out, found, config, run.run_id)
         # Nothing of this key in it: another key may make the same bytes, and they are one payload.
         put_folder(store, result.model_key, out)
-    store.write(_result_key(key), result.to_json())
+    write_stamped(store, _result_key(key), result)
     delete_checkpoints(store, key, place.cache)
     return result
 
@@ -120,7 +122,7 @@ def train_challenger(
 def read_result(store: Store, train_key: str) -> TrainResult | None:
     """What a train key made; None where nothing was made yet."""
     key = _result_key(train_key)
-    return TrainResult.from_json(store.read(key)) if store.exists(key) else None
+    return read_stamped(store, key, TrainResult) if store.exists(key) else None
 
 
 def model_folder(place: Place, model_key: str) -> Path:

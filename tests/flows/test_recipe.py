@@ -97,7 +97,10 @@ def test_five_mistakes_come_in_one_error(tmp_path: Path) -> None:
     assert "name: string should match" in said
     assert "data.sorce: unknown key; did you mean 'source'?" in said
     assert "train.epochs: input should be greater than 0 (given: -1)" in said
-    assert "train.schedule: input should be 'linear', 'cosine', 'inverse_sqrt' or 'constant' (given: 'stepped')" in said
+    assert (
+        "train.schedule: input should be 'linear', 'cosine', 'inverse_sqrt' or 'constant' (given: 'stepped')"
+        in said
+    )
     assert "gate.minimum: is required" in said
     assert "gate.rule: input should be 'superior' or 'non_inferior' (given: 'better')" in said
     assert str(caught.value).count("\n") == 6

@@ -19,6 +19,7 @@ from tasks.decide import gather
 from tasks.evaluate import ScoringCrashed, overlap, run_fresh, test_items
 from tasks.ledger import append
 from tasks.promote import draft_entry
+from tasks.stamped import read_stamped
 from tasks.store import put_folder
 from tests.tasks.obedient import Ask
 from tests.world import NAME, NUM_TEST, RIVAL, World
@@ -98,7 +99,7 @@ def crown(world: World, name: str, content: bytes) -> LedgerEntry:
 def evaluated(world: World) -> Evaluation:
     """The rival, the crowned champion and the anchor, scored."""
     recipe = world.recipe(RIVAL)
-    return Evaluation.from_json(world.store.read(world.evaluate(recipe, world.train(recipe))))
+    return read_stamped(world.store, world.evaluate(recipe, world.train(recipe)), Evaluation)
 
 
 def verdict(world: World, found: Evaluation, **policy: float) -> Decision:

@@ -1,6 +1,5 @@
 """The store's promises, on a local folder and on a real S3 server."""
 
-import json
 import os
 import socket
 import time
@@ -13,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from deployments.local.radosgw import S3Server
 from tasks.objects import check_key
+from tasks.payload import encode_manifest
 from tasks.store import (
     AccessDenied,
     ConditionalWriteIgnored,
@@ -243,7 +243,7 @@ def test_open_folder_refuses_a_manifest_that_leads_out(
     store: Store, tmp_path: Path, name: str
 ) -> None:
     stamp = {"sha256": "0" * 64, "bytes": 1}
-    store.write("m/manifest.json", json.dumps({"files": {name: stamp}}).encode())
+    store.write("m/manifest.json", encode_manifest({"files": {name: stamp}}))
     with pytest.raises(CorruptObject, match="cannot be trusted"):
         open_folder(store, "m", tmp_path / "cache")
     assert not list(tmp_path.rglob("*escaped*"))
