@@ -25,6 +25,7 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Its own seven retries take four minutes a call; tasks/retries.py comes on top.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "refit",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",

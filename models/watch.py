@@ -193,7 +193,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         model.eval()
         try:
             with self.stop.interrupting():
-                scores = self.lesson.validate(model)
+                scores = self._score(model)
             for name in self.lesson.figures:
                 self._point(state, f"validation_{name}", scores[name])
             loss = scores[self.lesson.loss_figure]
@@ -208,6 +208,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             if trained:
                 model.load_state_dict(trained)
         return 0 < self.config.early_stopping <= self._num_worse
+
+    def _score(self, model: torch.nn.Module) -> Mapping[str, float]:
+        return self.lesson.validate(model)
 
     def _keep_if_better(self, model: torch.nn.Module, value: float, step: int) -> None:
         sign = 1 if HIGHER_IS_BETTER[self.config.metric] else -1

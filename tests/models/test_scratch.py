@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from models.base import Base, folder_digest, resolve_base
+from models.classification import load_pipeline
 from models.config import BaseConfig, ScratchConfig
 from models.encode import load_tokenizer, pad
 from models.predict import Classifier
-from models.running_cost import load_pipeline
 from models.scratch import scratch_key, write_scratch
 from tests.models.trainings import changed, rows, train_tiny
 
