@@ -1,0 +1,121 @@
+"""Bad input to models that write texts: one clear error each, before anything is trained."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.terminal import Done, Terminal, terminal
+from tests.tiny import write_base
+from tests.tiny_texts import write_translator_base
+
+RECIPE = """
+name: bad
+task: translation
+data: {source: pairs.csv, source_language: en, target_language: de}
+base: {model: ./translator}
+train: {epochs: 1, max_length: 48, max_target_length: 48, generation: {max_new_tokens: 16}}
+gate: {minimum: 0.1}
+"""
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    folder = tmp_path_factory.mktemp("bad_texts")
+    write_base(folder / "encoder")
+    write_translator_base(folder / "translator", family="marian", layers=1, width=32)
+    (folder / "recipe.yaml").write_text(RECIPE)
+    (folder / "pairs.csv").write_text("source,target\nThe dog.,Der Hund.\n" * 300, "utf-8")
+    with terminal(folder, HF_HUB_OFFLINE="1") as opened:
+        yield opened
+
+
+def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> str:
+    sets = [part for item in overrides for part in ("--set", item)]
+    done: Done = session.run(command, "recipe.yaml", *sets)
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    return " ".join((done.err + done.out).split())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("base.model=./encoder",), "is a bert that is no encoder-decoder; task translation needs"),
+        (
+            ("train.max_length=65", "train.generation.max_new_tokens=200"),
+            "train.max_length=65, train.generation.max_new_tokens=200 exceed the 64 positions",
+        ),
+        (("gate.metric=accuracy",), "gate.metric: accuracy is none of translation's: chrf, bleu"),
+        (("gate.minimum=30",), "30 is no chrf; give a share from 0 to below 1 (0.3 for 30 points)"),
+        (("gate.slices.columns=[label]",), "'label' is not kept with the rows"),
+        (
+            ("base={scratch: {architecture: bert}}",),
+            "'bert' has no head for translation; use t5 or",
+        ),
+        (
+            ("base={scratch: {architecture: marian, positions: 32}}",),
+            "train.max_target_length: 48 exceeds base.scratch.positions=32",
+        ),
+        (("data.target_language=German",), "data.target_language: string should match pattern"),
+        (("data.source=sample:phrases?pair=en-fr",), "pair='en-fr': Input should be 'en-de'"),
+        (("data.source=sample:phrase",), "no sample 'phrase'; there are: reviews, phrases"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_error(
+    session: Terminal, overrides: tuple[str, ...], said: str
+) -> None:
+    command = "check" if "sample:" in overrides[0] else "run"
+    assert said in refused(session, command, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("source,ziel\na,b\n", "column 'target' is missing; there are: 'source', 'ziel'"),
+        ("source,target\n" + "The dog.,\n" * 300, "nulls:target"),
+        ("source,target\n" + "Der Hund ist in dem Garten.,The dog is in the garden.\n" * 300,
+         "source_language"),
+        ("source,target\n" + "The dog barks.,the dog barks.\n" * 300, "copied_targets"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_refused_by_name(session: Terminal, content: str, said: str) -> None:
+    (session.folder / "other.csv").write_text(content, "utf-8")
+    code = 2 if "missing" in said else 4
+    assert said in refused(session, "check", "data.source=other.csv", code=code)
+
+
+def test_a_tokenizer_of_another_model_is_refused(session: Terminal, tmp_path: Path) -> None:
+    from models.base import resolve_base
+    from models.config import BaseConfig, TrainConfig
+    from models.errors import UnknownBase
+    from models.task_code import Examples
+    from models.translation_lesson import TranslationLesson
+
+    folder = write_translator_base(tmp_path / "mixed", layers=1, width=32)
+    other = write_translator_base(tmp_path / "other", layers=1, width=32, vocabulary=900)
+    (folder / "tokenizer.json").write_bytes((other / "tokenizer.json").read_bytes())
+    some = Examples(["a"], ["b"])
+    with pytest.raises(UnknownBase, match=r"has 900 tokens and its model 600; they do not belong"):
+        TranslationLesson(
+            base=resolve_base(BaseConfig(model=str(folder))), config=TrainConfig(), labels=(),
+            training=some, validation=some,
+        )  # fmt: skip
+
+
+def test_a_translator_without_its_end_token_is_refused(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, T5ForConditionalGeneration
+
+    from models.errors import UnknownBase
+    from models.translation_lesson import check_vocabulary
+
+    folder = write_translator_base(tmp_path / "base", layers=1, width=32)
+    file = folder / "tokenizer_config.json"
+    settings = json.loads(file.read_text("utf-8"))
+    settings.pop("eos_token")
+    file.write_text(json.dumps(settings), "utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = T5ForConditionalGeneration.from_pretrained(folder)
+    with pytest.raises(UnknownBase, match="has no eos_token; add one"):
+        check_vocabulary(tokenizer, model, "base")
