@@ -277,11 +277,14 @@ def _prepare() -> Any:
 
 def _check_base(recipe: Any) -> None:
     """Refuse a base that cannot be had before any server is started or row is read."""
+    from models.adapt import check_strategy, check_targets
     from models.base import check_fits, resolve_base
 
+    check_strategy(recipe.train)
     if recipe.base.scratch is None and not recipe.base.model.startswith("models:/"):
         base = resolve_base(recipe.base)
         check_fits(recipe.task, recipe.train, base.path, base.uri)
+        check_targets(recipe.train, base)
 
 
 def _commands() -> Any:

@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from models.base import Base, check_length
 from models.config import TrainConfig
+from models.depth import head_parts
 from models.device import attention_kind
 from models.encode import encode, load_tokenizer, pad
 from models.errors import UnknownBase
@@ -40,6 +41,7 @@ class ClassificationLesson:
         self.model = _load_classifier(base, config, labels)
         # decoders answer at the last other token
         self.model.config.pad_token_id = self.tokenizer.pad_token_id
+        self.fresh_parts = head_parts(self.model)
         weights = class_weights(config, training.labels, labels)
         self.loss = classification_loss(config.label_smoothing, weights)
         self._labels, self._valid_labels = labels, validation.labels

@@ -142,10 +142,30 @@ class GenerationConfig(Record):
         }
 
 
+class LoraConfig(Record):
+    """Low-rank adapters: W + (alpha / rank) B A, of which only A and B are trained."""
+
+    rank: int = Field(8, ge=1, le=1024, description="Rows of A, columns of B.")
+    alpha: int = Field(16, ge=1, le=10_000, description="Weight of the adapter times rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Of what goes into an adapter.")
+    targets: tuple[str, ...] = Field(
+        (), description="Names of linear layers, e.g. [query, value]; none: all in the blocks."
+    )
+
+
 class TrainConfig(Record):
     """How the base is fine-tuned. One effective batch: batch_size * accumulation."""
 
-    strategy: Literal["full"] = Field("full", description="full: every weight is trained.")
+    strategy: Literal["full", "head", "gradual", "lora", "qlora"] = Field(
+        "full",
+        description="full: every weight is trained. head: only what is above the body. gradual: "
+        "the head first, then block by block from the top. lora: low-rank adapters, merged in the "
+        "end. qlora: the same over 4-bit weights; needs a CUDA card.",
+    )
+    lora: LoraConfig = Field(LoraConfig(), description="For strategy lora.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="The learning rate falls by this factor per block downwards."
+    )
     epochs: float = Field(3.0, gt=0, le=1000, description="Passes over the training split.")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Peak learning rate of AdamW.")
     schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = Field(
@@ -155,6 +175,12 @@ class TrainConfig(Record):
     )
     warmup_ratio: float = Field(0.06, ge=0, lt=1, description="Share of steps that warm up.")
     batch_size: int = Field(32, ge=1, le=4096, description="Rows per step and device.")
+    batch_tokens: int | None = Field(
+        None,
+        ge=4,
+        le=100_000_000,
+        description="Instead of batch_size: tokens per batch and device, padding included.",
+    )
     accumulation: int = Field(1, ge=1, le=1024, description="Batches per optimiser step.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
@@ -198,3 +224,12 @@ class TrainConfig(Record):
         description="Seconds of training that a killed run may lose; a checkpoint is also written "
         "at the end of each epoch. Moves no weight.",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.batch_tokens is not None and self.batch_tokens < self.max_length:
+            raise ValueError(
+                f"batch_tokens={self.batch_tokens} cannot hold one text of "
+                f"max_length={self.max_length}; raise it or lower max_length"
+            )
+        return self

@@ -12,8 +12,8 @@ from models.config import TrainConfig
 COMPUTING_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 """Whose versions can move a result."""
 TRAINING_CODE = (
-    "base", "checkpoint", "device", "encode", "lesson", "loss", "schedule", "step", "stop", "train",
-    "watch",
+    "adapt", "base", "checkpoint", "depth", "device", "encode", "lesson", "loss", "optimiser",
+    "schedule", "step", "stop", "train", "watch",
 )  # fmt: skip
 """Modules of this room that every training runs through."""
 
@@ -71,11 +71,6 @@ def attention_kind() -> str | None:
     """Eager on processors, where it beat the fused kernel (docs/log.md); on cards the library's
     choice (None): fused, but for XLNet and others that have no fused one."""
     return None if torch.cuda.is_available() else "eager"
-
-
-def optimiser_name() -> str:
-    """AdamW in one pass over memory: on 2 cores 25 ms a step where the unfused took 119."""
-    return "adamw_torch_fused"
 
 
 def hide_loading_bars() -> None:

@@ -147,3 +147,43 @@ class LengthGroupedSampler(torch.utils.data.Sampler[int]):
             yield from full[k]
         for batch in short:
             yield from batch
+
+
+class TokenGroupedSteps(torch.utils.data.Sampler[list[int]]):
+    """The rows of each optimiser step, of similar lengths and together at most so many tokens.
+
+    Which lengths share a step is the same in every epoch, so that all have as many steps and a
+    resumed run finds its place; which rows of these lengths, and the order, change.
+
+    Args:
+        lengths: tokens per row.
+        tokens_per_step: rows times longest row, at most.
+        seed: of every draw.
+    """
+
+    def __init__(self, lengths: Sequence[int], *, tokens_per_step: int, seed: int) -> None:
+        self.lengths = lengths
+        self.seed = seed
+        self.epoch = 0
+        self.sizes = [0]
+        longest = 0
+        for length in sorted(lengths, reverse=True):
+            if self.sizes[-1] and (self.sizes[-1] + 1) * longest > tokens_per_step:
+                self.sizes.append(0)
+            longest = longest if self.sizes[-1] else length
+            self.sizes[-1] += 1
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by accelerate before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        order.sort(key=lambda i: -self.lengths[i])  # stable: rows of one length stay mixed
+        ends = [sum(self.sizes[: k + 1]) for k in range(len(self.sizes))]
+        for k in torch.randperm(len(self.sizes), generator=generator).tolist():
+            yield order[ends[k] - self.sizes[k] : ends[k]]

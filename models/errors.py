@@ -3,7 +3,8 @@
 ValueError
 └── ModelError                a recipe or artifact that no retry can mend
     ├── UnknownBase           the base model cannot be found, verified or loaded
-    ├── SettingExceedsModel   a setting that the base cannot take
+    ├── SettingExceedsModel   a setting that the base, or this machine, cannot take
+    ├── AdapterDiffers        a merged adapter answers otherwise than it did beside the weights
     └── TrainingDiverged      the loss is not finite
 RuntimeError
 └── TrainingInterrupted       SIGTERM ended a training; a rerun continues it
@@ -28,3 +29,7 @@ class TrainingDiverged(ModelError):
 
 class TrainingInterrupted(RuntimeError):
     """SIGTERM ended a training after a step; its checkpoint is saved. A fault, no verdict."""
+
+
+class AdapterDiffers(ModelError):
+    """The merged or the reloaded model does not answer as the adapted one did."""

@@ -18,6 +18,8 @@ class Lesson(Protocol):
     """What one training learns."""
 
     model: Any
+    fresh_parts: tuple[str, ...]
+    """Modules of the model whose weights the base did not bring."""
     tokenizer: Any
     rows: Sequence[Row]
     lengths: Sequence[int]

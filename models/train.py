@@ -4,7 +4,7 @@ import json
 import math
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,23 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, TrainingArguments, set_seed
 
+from models.adapt import Unfreezing, adapt, check_same, is_adapted, merge, probe
 from models.base import LINEAGE_FILE, Base
 from models.checkpoint import ResumableTrainer
 from models.config import TrainConfig
-from models.device import device_class, hide_loading_bars, optimiser_name, training_dtype
-from models.encode import LengthGroupedSampler
+from models.device import attention_kind, device_class, hide_loading_bars, training_dtype
+from models.encode import LengthGroupedSampler, TokenGroupedSteps
 from models.errors import TrainingInterrupted
 from models.lesson import Lesson
-from models.step import StepTrainer
+from models.step import SizedRow, StepRows, StepTrainer
 from models.stop import Stop
 from models.task_code import Examples, task_code
 from models.watch import Progress, Watch
 from records.document import CurvePoint
 from records.task import Task
+
+NUM_PROBED = 64
+"""Training rows on which a merged adapter must answer as before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ def train(
     lesson = task_code(task).lesson(
         base=base, config=config, labels=labels, training=training, validation=validation
     )
+    model = adapt(lesson.model, config, base.uri, lesson.fresh_parts)
     watch = Watch(
         config=config,
         lesson=lesson,
@@ -100,12 +105,14 @@ def train(
         checkpoint_every_s=config.checkpoint_every_s if on_checkpoint else None,
         stop=Stop(),
     )
-    trainer = _build_trainer(lesson, config, work, watch)
+    trainer = _build_trainer(lesson, model, config, work, watch)
     _run(trainer, on_checkpoint, resume_from)
-    watch.restore_best(lesson.model)
-    _save(lesson.model, lesson.tokenizer, out, base, lineage)
+    watch.restore_best(model)
+    # Training wrapped the model's forward pass in bf16 products; what is saved answers in fp32.
+    model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    _finish(lesson, model, out, base, lineage)
     wall_s = time.monotonic() - started
-    num_rows = trainer.state.global_step * config.batch_size * config.accumulation
+    num_rows = float(trainer.state.epoch or 0) * len(lesson.rows)
     return Trained(
         num_steps=trainer.state.global_step,
         best_step=watch.best_step,
@@ -140,27 +147,32 @@ def _run(
         )
 
 
-def _build_trainer(lesson: Lesson, config: TrainConfig, work: Path, watch: Watch) -> StepTrainer:
-    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        batch = lesson.collate(rows)
-        watch.fetched.append(int(batch["attention_mask"].sum()))
-        return batch
+def _build_trainer(
+    lesson: Lesson, model: Any, config: TrainConfig, work: Path, watch: Watch
+) -> StepTrainer:
+    def fetch(rows: list[SizedRow]) -> StepRows:
+        watch.fetched.append(sum(row.length for row in rows))
+        return StepRows(rows)
 
+    rows = [SizedRow(*pair) for pair in zip(lesson.rows, lesson.lengths, strict=True)]
     rows_per_step = config.batch_size * config.accumulation
-    steps_per_epoch = math.ceil(len(lesson.rows) / rows_per_step)
+    steps = _steps_of_tokens(lesson.lengths, config)
+    steps_per_epoch = len(steps) if steps else math.ceil(len(rows) / rows_per_step)
     num_steps = max(1, math.ceil(steps_per_epoch * config.epochs))
     watch.steps_per_epoch = steps_per_epoch
     watch.validate_every = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
     trainer = StepTrainer(
-        model=lesson.model,
+        model=model,
         args=_arguments(config, num_steps, work),
-        train_dataset=lesson.rows,
-        data_collator=collate,
-        callbacks=[watch],
+        train_dataset=rows,
+        data_collator=fetch,
+        callbacks=[watch, *([Unfreezing(model)] if config.strategy == "gradual" else [])],
         compute_loss_func=lesson.loss,
     )
     trainer.watch = watch
     trainer.config = config
+    trainer.collate = lesson.collate
+    trainer.steps = steps
     trainer.sampler = LengthGroupedSampler(
         lesson.lengths, batch_size=rows_per_step, seed=config.seed
     )
@@ -170,17 +182,22 @@ def _build_trainer(lesson: Lesson, config: TrainConfig, work: Path, watch: Watch
     return trainer
 
 
+def _steps_of_tokens(lengths: Sequence[int], config: TrainConfig) -> TokenGroupedSteps | None:
+    if config.batch_tokens is None:
+        return None
+    return TokenGroupedSteps(
+        lengths, tokens_per_step=config.batch_tokens * config.accumulation, seed=config.seed
+    )
+
+
 def _arguments(config: TrainConfig, num_steps: int, work: Path) -> TrainingArguments:
     """Everything about speed and optimisation stands here."""
     return TrainingArguments(
         output_dir=str(work),
         max_steps=num_steps,
-        per_device_train_batch_size=config.batch_size,
-        gradient_accumulation_steps=config.accumulation,
+        per_device_train_batch_size=config.batch_size * config.accumulation,
         learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
-        optim=optimiser_name(),
         bf16=training_dtype(config.precision) == "bf16",
         use_cpu=not torch.cuda.is_available(),  # without it, bf16 on a processor is refused
         seed=config.seed,
@@ -194,6 +211,20 @@ def _arguments(config: TrainConfig, num_steps: int, work: Path) -> TrainingArgum
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
     )
+
+
+def _finish(lesson: Lesson, model: Any, out: Path, base: Base, lineage: frozenset[str]) -> None:
+    """Save the model, adapters merged; and then prove that this changed no answer."""
+    batch = lesson.collate(lesson.rows[:NUM_PROBED]) if is_adapted(model) else {}
+    adapted = probe(model, batch)
+    plain = merge(model)
+    merged = probe(plain, batch)
+    _save(plain, lesson.tokenizer, out, base, lineage)
+    if batch:
+        reloaded = type(plain).from_pretrained(
+            out, use_safetensors=True, dtype=torch.float32, attn_implementation=attention_kind()
+        )
+        check_same(adapted, {"merged": merged, "reloaded": probe(reloaded, batch)}, out)
 
 
 def _save(model: Any, tokenizer: Any, out: Path, base: Base, lineage: frozenset[str]) -> None:

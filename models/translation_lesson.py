@@ -3,6 +3,7 @@
 Shapes: B rows, S source tokens, T target tokens, V the vocabulary.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
+from models.adapt import is_adapted, merge
 from models.base import Base, check_fits
 from models.config import TrainConfig
 from models.corpus import corpus_figures
@@ -28,6 +30,7 @@ from models.translator import BATCH_SIZE, CHARS_PER_TOKEN, Translator
 class TranslationLesson:
     """See models/lesson.py."""
 
+    fresh_parts = ()
     loss_figure = "loss_per_token"
 
     def __init__(
@@ -88,6 +91,7 @@ class TranslationLesson:
 
     def _write(self, model: Any) -> dict[str, float]:
         """Figures of what it writes by its own generation settings, read back from a folder."""
+        model = merge(copy.deepcopy(model)) if is_adapted(model) else model
         with TemporaryDirectory() as name:
             folder = Path(name)
             model.save_pretrained(folder, safe_serialization=True)

@@ -58,9 +58,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.stop = stop
         self.validate_every = 1
         self.steps_per_epoch = 1
+        self.batch_limit = config.batch_tokens or config.batch_size
+        """Rows, or tokens, that pass through the model at once; halved when memory runs out."""
         self.is_finished = False
         self.fetched: deque[int] = deque()
-        """Tokens of each batch that was put together and not trained on yet."""
+        """Tokens of each step whose rows were fetched and not trained on yet."""
         self.num_tokens = 0
         self.train_s = 0.0
         """Seconds inside the training loop, without validation."""
@@ -77,9 +79,6 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._since = self._saved_at = time.monotonic()
-
-    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.num_tokens += self.fetched.popleft()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Average, report progress, validate when it is time, and ask for checkpoints."""
@@ -123,6 +122,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]
                 "or raise train.warmup_ratio"
             )
 
+    def halve_batches(self, state: Any, limit: int) -> None:
+        """From now on at most `limit` rows, or tokens, at once."""
+        self.batch_limit = limit
+        self._point(state, "batch_limit", limit)
+
     def snapshot(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """All that a checkpoint must hold of the Watch, as tensors and plain values."""
         tensors = {f"best.{name}": tensor for name, tensor in self._best.items()}
@@ -133,6 +137,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             "num_worse": self._num_worse,
             "validated_step": self._validated_step,
             "loss": self._loss,
+            "batch_limit": self.batch_limit,
             "num_tokens": self.num_tokens,
             "train_s": self._elapsed_s(),
         }
@@ -154,6 +159,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._num_worse = values["num_worse"]
         self._validated_step = values["validated_step"]
         self._loss = values["loss"]
+        self.batch_limit = values["batch_limit"]
         self.num_tokens = values["num_tokens"]
         self.train_s = values["train_s"]
         self._since = time.monotonic()

@@ -76,6 +76,7 @@ def test_schema_is_a_schema_and_describes_every_field() -> None:
             "gate.budgets.latency_p95=3",
             "gate.budgets.latency_p95: unknown key; did you mean 'latency_p95_ms'?",
         ),
+        ("train.lora.rnak=1", "train.lora.rnak: unknown key; did you mean 'rank'?"),
         ("base.zzz=1", "base.zzz: unknown key; known: model, revision, scratch"),
     ],
 )
@@ -97,10 +98,8 @@ def test_five_mistakes_come_in_one_error(tmp_path: Path) -> None:
     assert "name: string should match" in said
     assert "data.sorce: unknown key; did you mean 'source'?" in said
     assert "train.epochs: input should be greater than 0 (given: -1)" in said
-    assert (
-        "train.schedule: input should be 'linear', 'cosine', 'inverse_sqrt' or 'constant' (given: 'stepped')"
-        in said
-    )
+    assert "train.schedule: input should be 'linear', 'cosine', 'inverse_sqrt' or" in said
+    assert "(given: 'stepped')" in said
     assert "gate.minimum: is required" in said
     assert "gate.rule: input should be 'superior' or 'non_inferior' (given: 'better')" in said
     assert str(caught.value).count("\n") == 6

@@ -24,6 +24,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "logged at every second step": {"batch_size": 1},
     "accumulated": {"accumulation": 3, "dropout": 0.1, "schedule": "cosine"},
     "averaged": {"average_decay": 0.9, "evaluations_per_epoch": 3, "dropout": 0.1},
+    "gradual": {"strategy": "gradual", "layer_decay": 0.7, "schedule": "inverse_sqrt"},
+    "adapters": {"strategy": "lora", "lora": {"dropout": 0.1}, "average_decay": 0.9},
+    "tokens": {"batch_tokens": 64, "dropout": 0.1, "class_weights": "balanced"},
     "bf16": {"precision": "bf16", "dropout": 0.1, "label_smoothing": 0.1},
 }
 

@@ -1,0 +1,179 @@
+"""Which weights are trained: `train.strategy`.
+
+full: all of them. head: what lies above the body. gradual: the head first, then block by block from
+the top down. lora: low-rank adapters beside the linear layers, merged before the model is saved.
+"""
+
+import difflib
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, TrainerCallback
+
+from models.base import Base
+from models.config import TrainConfig
+from models.depth import linear_layers, parameter_depths
+from models.errors import AdapterDiffers, SettingExceedsModel
+
+ALL_TRAIN_AT = 0.5
+"""Share of the steps after which gradual unfreezing has reached the embeddings."""
+
+TOLERANCE = 1e-4
+"""Largest difference of logits that merging an adapter may make."""
+
+
+def check_strategy(config: TrainConfig) -> None:
+    """Raises SettingExceedsModel where this machine cannot train in that way."""
+    if config.strategy == "qlora":
+        why = "has none" if not torch.cuda.is_available() else "has one, but not the 4-bit kernels"
+        raise SettingExceedsModel(
+            f"train.strategy='qlora' needs a CUDA card with 4-bit kernels; this machine {why}; "
+            "use train.strategy: lora"
+        )
+
+
+def check_targets(config: TrainConfig, base: Base) -> None:
+    """Raises SettingExceedsModel where a LoRA target is no layer of `base`; loads no weight."""
+    if config.strategy == "lora" and config.lora.targets:
+        known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
+        with torch.device("meta"):
+            lora_targets(AutoModel.from_config(known), config, base.uri)
+
+
+def adapt(model: Any, config: TrainConfig, base: str, fresh_parts: Sequence[str]) -> Any:
+    """The model with only those weights trainable that the strategy trains.
+
+    Args:
+        model: loaded base with a head.
+        config: the recipe's `train`.
+        base: name of the base, for errors.
+        fresh_parts: modules whose weights the base did not bring; they are trained whole.
+
+    Raises:
+        SettingExceedsModel: a LoRA target matches no layer, there is no fresh head, or this machine
+            cannot do it.
+    """
+    check_strategy(config)
+    if config.strategy == "head":
+        if not fresh_parts:
+            raise SettingExceedsModel(
+                f"train.strategy='head' trains a new head, and {base!r} keeps its own; "
+                "use lora or gradual"
+            )
+        depths = parameter_depths(model)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(depths[name] == max(depths.values()))
+    if config.strategy == "lora":
+        return _with_adapters(model, config, base, fresh_parts)
+    return model
+
+
+def _with_adapters(model: Any, config: TrainConfig, base: str, fresh_parts: Sequence[str]) -> Any:
+    from peft import LoraConfig, get_peft_model
+    from transformers.pytorch_utils import Conv1D
+
+    targets = lora_targets(model, config, base)
+    adapters = LoraConfig(
+        r=config.lora.rank,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
+        target_modules=targets,
+        modules_to_save=list(fresh_parts) or None,
+        fan_in_fan_out=isinstance(model.get_submodule(targets[0]), Conv1D),
+    )
+    with warnings.catch_warnings():  # peft 0.21 asks transformers 5 by an old name
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+        return get_peft_model(model, adapters)
+
+
+def lora_targets(model: Any, config: TrainConfig, base: str) -> list[str]:
+    """Full names of the layers that get an adapter: those of `lora.targets`, or all in the blocks.
+
+    Raises:
+        SettingExceedsModel: naming every target that matches nothing, with close names.
+    """
+    layers = linear_layers(model)
+    if not config.lora.targets:
+        return layers
+    known = sorted({name.rpartition(".")[2] for name in layers})
+    problems = []
+    for target in config.lora.targets:
+        if not any(_is_meant(target, name) for name in layers):
+            close = difflib.get_close_matches(target, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            problems.append(
+                f"train.lora.targets: {target!r} is no linear layer of {base!r}; {hint}"
+            )
+    if problems:
+        raise SettingExceedsModel("\n".join(problems))
+    return [name for name in layers if any(_is_meant(t, name) for t in config.lora.targets)]
+
+
+def _is_meant(target: str, name: str) -> bool:
+    return f".{name}".endswith(f".{target}")
+
+
+class Unfreezing(TrainerCallback):  # type: ignore[misc]
+    """Gradual unfreezing, as a function of the step alone, so that a resumed training agrees.
+
+    Source: Howard and Ruder 2018, Universal Language Model Fine-tuning for Text Classification.
+    """
+
+    def __init__(self, model: Any) -> None:
+        depths = parameter_depths(model)
+        self.parameters = [(p, depths[n]) for n, p in model.named_parameters() if p.requires_grad]
+        self.top = max(depths.values())
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Open what this step trains."""
+        lowest = lowest_trained_depth(state.global_step, state.max_steps, self.top)
+        for parameter, depth in self.parameters:
+            parameter.requires_grad_(depth >= lowest)
+
+
+def lowest_trained_depth(step: int, num_steps: int, top: int) -> int:
+    """The depth down to which step `step` (from 0) trains: `top`, the head, at first, 0 in the end."""
+    share = step / (ALL_TRAIN_AT * num_steps)
+    return max(0, top - math.floor(share * (top + 1)))
+
+
+def is_adapted(model: Any) -> bool:
+    """Whether the model carries adapters."""
+    return hasattr(model, "merge_and_unload")
+
+
+def merge(model: Any) -> Any:
+    """The plain model, adapters added into its weights; a model without any as it is."""
+    return model.merge_and_unload(safe_merge=True) if is_adapted(model) else model
+
+
+@torch.inference_mode()
+def probe(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Logits of a batch, fp32, in evaluation; nothing of an empty batch."""
+    if not batch:
+        return torch.empty(0)
+    model.eval()
+    device = next(model.parameters()).device
+    inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+    logits: torch.Tensor = model(**inputs).logits
+    return logits.float().cpu()
+
+
+def check_same(adapted: torch.Tensor, others: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Prove that the merged and the reloaded model answer as the adapted one did.
+
+    Raises:
+        AdapterDiffers: a logit moved by more than TOLERANCE, or is not finite.
+    """
+    for what, logits in others.items():
+        gap = float((adapted - logits).abs().max())
+        if not gap <= TOLERANCE:
+            raise AdapterDiffers(
+                f"the {what} model in {folder.name!r} answers unlike its adapter: logits differ by "
+                f"{gap:.2g}, allowed {TOLERANCE:g}; lower train.lora.alpha or "
+                "train.learning_rate, or use train.strategy: full"
+            )
