@@ -24,7 +24,7 @@ class Code:
 
     baselines = BASELINES
     judges_base = False
-    training_modules = ("classification_lesson", "metrics", "predict")
+    training_modules = ("classification_lesson", "contrast", "features", "metrics", "predict")
 
     def lesson(
         self,

@@ -1,7 +1,7 @@
 """Classification, to be learned: texts, and a fresh head of one output per label."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,12 +10,14 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from models.base import Base, check_length
 from models.config import TrainConfig
+from models.contrast import contrastive_loss, head_fitter
 from models.depth import head_parts
 from models.device import attention_kind
 from models.encode import encode, load_tokenizer, pad
 from models.errors import UnknownBase
+from models.features import HeadInput
 from models.lesson import Row, dropout_overrides
-from models.loss import class_weights, classification_loss
+from models.loss import Loss, class_weights, classification_loss
 from models.metrics import figures
 from models.predict import log_probabilities
 from models.task_code import Examples
@@ -42,8 +44,6 @@ class ClassificationLesson:
         # decoders answer at the last other token
         self.model.config.pad_token_id = self.tokenizer.pad_token_id
         self.fresh_parts = head_parts(self.model)
-        weights = class_weights(config, training.labels, labels)
-        self.loss = classification_loss(config.label_smoothing, weights)
         self._labels, self._valid_labels = labels, validation.labels
         train_rows = encode(self.tokenizer, training.texts)
         valid_rows = encode(self.tokenizer, validation.texts)
@@ -53,11 +53,22 @@ class ClassificationLesson:
             {"input_ids": ids, "labels": index[y]}
             for ids, y in zip(train_rows.input_ids, training.labels, strict=True)
         ]
+        self.loss, self._fit_head = self._objective(config, training, labels)
         self.lengths = [len(ids) for ids in train_rows.input_ids]
         self.num_truncated = {
             "train": train_rows.num_truncated,
             "validation": valid_rows.num_truncated,
         }
+
+    def _objective(
+        self, config: TrainConfig, training: Examples, labels: tuple[str, ...]
+    ) -> tuple[Loss, Callable[[Any], None]]:
+        """What is made small, and what a model needs before it is scored."""
+        if config.strategy == "contrastive":
+            seen = HeadInput(self.model)
+            return contrastive_loss(seen), head_fitter(seen, self.collate, self.rows, config)
+        weights = class_weights(config, training.labels, labels)
+        return classification_loss(config.label_smoothing, weights), lambda model: None
 
     def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Ids and masks (B, T), labels (B)."""
@@ -66,6 +77,7 @@ class ClassificationLesson:
 
     def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
         """All figures of a classifier."""
+        self._fit_head(model)
         log_probs_NC = log_probabilities(model, self.tokenizer, self._valid_ids)
         index = {name: i for i, name in enumerate(self._labels)}
         best_N = log_probs_NC.argmax(axis=1)

@@ -156,11 +156,12 @@ class LoraConfig(Record):
 class TrainConfig(Record):
     """How the base is fine-tuned. One effective batch: batch_size * accumulation."""
 
-    strategy: Literal["full", "head", "gradual", "lora", "qlora"] = Field(
+    strategy: Literal["full", "head", "gradual", "lora", "qlora", "contrastive"] = Field(
         "full",
         description="full: every weight is trained. head: only what is above the body. gradual: "
         "the head first, then block by block from the top. lora: low-rank adapters, merged in the "
-        "end. qlora: the same over 4-bit weights; needs a CUDA card.",
+        "end. qlora: the same over 4-bit weights; needs a CUDA card. contrastive: for few rows; texts of "
+        "one label are pulled together, others apart, then the head is fitted.",
     )
     lora: LoraConfig = Field(LoraConfig(), description="For strategy lora.")
     layer_decay: float = Field(
@@ -227,6 +228,11 @@ class TrainConfig(Record):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.strategy == "contrastive" and self.label_smoothing:
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing:g} has no meaning for strategy "
+                "'contrastive', whose loss compares pairs; leave it out"
+            )
         if self.batch_tokens is not None and self.batch_tokens < self.max_length:
             raise ValueError(
                 f"batch_tokens={self.batch_tokens} cannot hold one text of "

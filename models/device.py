@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,8 @@ from models.config import TrainConfig
 
 COMPUTING_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 """Whose versions can move a result."""
+TRAINING_LIBRARIES = (*COMPUTING_LIBRARIES, "peft", "scikit-learn")
+"""Whose versions can move trained weights."""
 TRAINING_CODE = (
     "adapt", "base", "checkpoint", "depth", "device", "encode", "lesson", "loss", "optimiser",
     "schedule", "step", "stop", "train", "watch",
@@ -37,9 +40,9 @@ def training_dtype(precision: Literal["auto", "fp32", "bf16"]) -> Literal["fp32"
     return precision
 
 
-def library_versions() -> dict[str, str]:
+def library_versions(names: Sequence[str] = COMPUTING_LIBRARIES) -> dict[str, str]:
     """Installed versions of what computes."""
-    return {name: importlib.metadata.version(name) for name in COMPUTING_LIBRARIES}
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def code_digest(*modules: str) -> str:
@@ -60,7 +63,7 @@ def training_identity(config: TrainConfig, modules: tuple[str, ...]) -> dict[str
     """
     return {
         "code": code_digest(*TRAINING_CODE, *modules),
-        "libraries": library_versions(),
+        "libraries": library_versions(TRAINING_LIBRARIES),
         "device": device_class(),
         "world_size": max(1, torch.cuda.device_count()),
         "dtype": training_dtype(config.precision),

@@ -27,6 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gradual": {"strategy": "gradual", "layer_decay": 0.7, "schedule": "inverse_sqrt"},
     "adapters": {"strategy": "lora", "lora": {"dropout": 0.1}, "average_decay": 0.9},
     "tokens": {"batch_tokens": 64, "dropout": 0.1, "class_weights": "balanced"},
+    "contrastive": {"strategy": "contrastive", "dropout": 0.1},
     "bf16": {"precision": "bf16", "dropout": 0.1, "label_smoothing": 0.1},
 }
 
