@@ -22,6 +22,7 @@ from tasks.ledger import (
     verify,
 )
 from tasks.place import Place
+from tasks.projection import registered_version
 from tasks.reconcile import check_mirror
 
 BATCH = 256
@@ -32,11 +33,16 @@ def lookup(place: Place, reference: str, as_json: bool) -> None:
     """Who is champion (or anchor), by the ledger."""
     name, _, alias = reference.partition("@")
     entry = find_entry(place, name, alias or "champion")
-    entries = history(place.open(), name)
+    store = place.open()
+    entries = history(store, name)
+    is_live = entry == champion(entries)
+    version = registered_version(store, name, entry) if is_live else entry.version
+    was = f"promoted as version {entry.version}, which the registry lost and holds as {version}"
     facts = {
         "name": name,
-        "version": entry.version,
-        "uri": f"models:/{name}/{entry.version}",
+        "version": version,
+        "uri": f"models:/{name}/{version}",
+        "registered again": was if version != entry.version else "",
         "since": entry.time,
         "why": entry.reason,
         "actor": entry.actor,

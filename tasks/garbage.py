@@ -23,7 +23,7 @@ from records.document import TrainResult
 from records.evaluation import Evaluation
 from tasks.decide import read_decision
 from tasks.lease import lease
-from tasks.ledger import history
+from tasks.ledger import history, known_ledgers
 from tasks.objects import CorruptObject, MissingObject, Store
 from tasks.payload import MANIFEST
 from tasks.pins import is_old, is_pinned
@@ -129,7 +129,7 @@ def _model_of(store: Store, key: str) -> str:
 
 def _needed(store: Store) -> set[str]:
     needed: set[str] = set()
-    for name in sorted({key.split("/")[1] for key in store.list("ledger")}):
+    for name in known_ledgers(store):
         for entry in history(store, name):
             if entry.model_uri:
                 needed.add(entry.model_uri)

@@ -57,6 +57,7 @@ __all__ = [
     "head",
     "history",
     "is_held",
+    "known_ledgers",
     "rollback_target",
     "verify",
 ]
@@ -111,6 +112,11 @@ def history(store: Store, name: str) -> tuple[LedgerEntry, ...]:
     if problems:
         raise _corrupt(store, name, problems)
     return entries
+
+
+def known_ledgers(store: Store) -> list[str]:
+    """Names of all models that have a ledger."""
+    return sorted({key.split("/")[1] for key in store.list("ledger")})
 
 
 def verify(store: Store, name: str) -> list[str]:

@@ -9,6 +9,7 @@ from tasks.ledger import LedgerError, champion, claimed_task, history
 from tasks.objects import Store
 from tasks.payload import open_folder
 from tasks.place import Place
+from tasks.projection import note_version
 from tasks.registry import TAG_DIGEST, Registry
 from tasks.retries import RETRIED
 
@@ -43,8 +44,11 @@ def reconcile(place: Place, name: str) -> str:
         check_mirror(registry, name, entries)
         if not entries:
             return ""
-        version = _project(place, store, registry, name, champion(entries))
+        live = champion(entries)
+        version = _project(place, store, registry, name, live)
         registry.mirror_head(name, entries[-1])
+        if live is not None:
+            note_version(store, name, live, version)
         if registry.alias_version(name) == version and len(history(store, name)) == len(entries):
             return version
     raise ConnectionError(f"the alias of {name!r} did not settle in {MAX_LOOKS} looks; run again")

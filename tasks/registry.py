@@ -24,6 +24,8 @@ from records.ledger import LedgerEntry
 from records.task import TASKS, Task
 from tasks.place import Place
 
+log = logging.getLogger("refit")
+
 ALIAS = "champion"
 TAG_DIGEST = "refit.model_digest"
 TAG_TRAIN_KEY = "refit.train_key"
@@ -95,13 +97,25 @@ class Registry:
             location = (Path(self.place.home) / "mlartifacts" / name).as_uri()
         return str(self.client.create_experiment(name, artifact_location=location))
 
+    def has_run(self, run_id: str) -> bool:
+        """Whether the run is there: an MLflow restored from a backup knows nothing of later ones."""
+        try:
+            return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException as exc:
+            if exc.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+
     def log_artifacts(self, run_id: str, folder: Path, artifact_path: str) -> None:
-        """Copy a folder's files into a run."""
+        """Copy a folder's files into a run; a run that is gone is said and passed over."""
+        if not self.has_run(run_id):
+            log.warning("MLflow has no run %s any more; the page is in the store only", run_id)
+            return
         self.client.log_artifacts(run_id, str(folder), artifact_path)
 
     def run_url(self, run_id: str) -> str:
         """Page of a run, where MLflow is a server; empty for an embedded database."""
-        if not self.place.tracking_uri.startswith("http"):
+        if not self.place.tracking_uri.startswith("http") or not self.has_run(run_id):
             return ""
         run = self.client.get_run(run_id)
         return f"{self.place.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
@@ -136,7 +150,7 @@ class Registry:
             name: registered model.
             model_path: verified folder of the model.
             model_digest: becomes a tag in the creation, never later.
-            run_id: the training run that the logged model belongs to; empty: a new run.
+            run_id: the training run that the logged model belongs to; empty or gone: a new run.
             description: the model card, Markdown.
             tags: searchable facts.
             task: what the model does, and so how a consumer loads it.
@@ -147,6 +161,7 @@ class Registry:
         known = self.find_version(name, model_digest)
         if known is not None:
             return str(known.version)
+        run_id = run_id if run_id and self.has_run(run_id) else ""
         source = self._log_model(name, model_path, run_id, task, description)
         self._create_model(name)
         version = self.client.create_model_version(

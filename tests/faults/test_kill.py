@@ -6,11 +6,9 @@ or at a random instant. CI runs a dozen points; `make faults` 60 points and 40 i
 
 import os
 import random
-import shutil
 import time
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +35,6 @@ class Undisturbed:
     outcome: dict[str, Any]
     points: list[str]
     wall_s: float
-    scores: Path
 
 
 def outcome(world: World) -> dict[str, Any]:
@@ -73,9 +70,7 @@ def undisturbed(
     assert command.wait() == 0, command.said
     wall_s = time.monotonic() - started
     points = command.points.read_text("utf-8").splitlines()
-    (live,) = (e for e in world.entries if e.sequence == 1)
-    scores = world.path(f"scores/{live.model_digest}")
-    return Undisturbed(outcome(world), points, wall_s, scores)
+    return Undisturbed(outcome(world), points, wall_s)
 
 
 def spread(points: list[str], number: int) -> list[str]:
@@ -85,36 +80,29 @@ def spread(points: list[str], number: int) -> list[str]:
     return [draw.choice(points[a:b]) for a, b in pairwise(bounds) if a < b]
 
 
-@pytest.fixture
-def prepared(world: World, undisturbed: Undisturbed) -> World:
-    """The champion was scored before, as in every run but a model's first."""
-    shutil.copytree(undisturbed.scores, world.path(f"scores/{undisturbed.scores.name}"))
-    return world
-
-
 @pytest.mark.parametrize("number", range(NUM_POINTS))
 def test_run_killed_at_a_write_ends_the_same_when_it_is_run_again(
-    prepared: World, zygote: Zygote, undisturbed: Undisturbed, number: int
+    world: World, zygote: Zygote, undisturbed: Undisturbed, number: int
 ) -> None:
     points = spread(undisturbed.points, NUM_POINTS)
     if number >= len(points):
         pytest.skip(f"the run has only {len(points)} points")
-    killed = zygote.start(prepared, "run", RECIPE, kill_at=points[number])
+    killed = zygote.start(world, "run", RECIPE, kill_at=points[number])
     assert killed.wait() == -9, killed.said
-    again = zygote.start(prepared, "run", RECIPE)
+    again = zygote.start(world, "run", RECIPE)
     assert again.wait() == 0, f"killed {points[number]}, then: {again.said}"
-    assert outcome(prepared) == undisturbed.outcome, f"killed {points[number]}"
+    assert outcome(world) == undisturbed.outcome, f"killed {points[number]}"
 
 
 @pytest.mark.parametrize("number", range(NUM_INSTANTS))
 def test_run_killed_at_an_instant_ends_the_same_when_it_is_run_again(
-    prepared: World, zygote: Zygote, undisturbed: Undisturbed, number: int
+    world: World, zygote: Zygote, undisturbed: Undisturbed, number: int
 ) -> None:
     delay_s = random.Random(SEED + number).uniform(0, undisturbed.wall_s)
-    killed = zygote.start(prepared, "run", RECIPE)
+    killed = zygote.start(world, "run", RECIPE)
     time.sleep(delay_s)
     killed.kill()
     assert killed.wait() in (-9, 0), killed.said
-    again = zygote.start(prepared, "run", RECIPE)
+    again = zygote.start(world, "run", RECIPE)
     assert again.wait() == 0, f"killed after {delay_s:.2f} s, then: {again.said}"
-    assert outcome(prepared) == undisturbed.outcome, f"killed after {delay_s:.2f} s"
+    assert outcome(world) == undisturbed.outcome, f"killed after {delay_s:.2f} s"

@@ -1,11 +1,15 @@
 """Whatever happens to the registry, the alias ends where the ledger says; or nothing is touched."""
 
+import json
+
 import pytest
 
+from deployments.model_commands import lookup
+from flows.reconcile import ReconcileFailed, reconcile_all
 from tasks.ledger import LedgerCorrupt
 from tasks.reconcile import AliasWithoutLedger, LedgerBehindMirror, reconcile
 from tasks.registry import TAG_DIGEST, TAG_HEAD
-from tests.world import NAME, World, flip_byte
+from tests.world import NAME, RIVAL, World, flip_byte
 
 pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
@@ -123,3 +127,56 @@ def test_reconcile_refuses_an_alias_that_no_ledger_explains(adopted: World) -> N
 def test_reconcile_leaves_a_name_without_ledger_and_alias_alone(adopted: World) -> None:
     assert reconcile.fn(adopted.place, "another") == ""
     assert adopted.registry.versions("another") == []
+
+
+def looked_up(world: World, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    lookup(world.place, NAME, True)
+    facts: dict[str, str] = json.loads(capsys.readouterr().out)
+    return facts
+
+
+def test_lookup_names_the_number_under_which_the_champion_is_registered_now(
+    promoted: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert looked_up(promoted, capsys)["version"] == "2"
+    promoted.registry.tag_version(NAME, "2", TAG_DIGEST, "0" * 64)
+    reconcile.fn(promoted.place, NAME)
+    facts = looked_up(promoted, capsys)
+    assert (facts["version"], facts["uri"]) == ("3", f"models:/{NAME}/3")
+    assert facts["version"] == promoted.alias
+    assert "promoted as version 2" in facts["registered again"]
+    promoted.registry.tag_version(NAME, "2", TAG_DIGEST, promoted.entries[-1].model_digest)
+    reconcile.fn(promoted.place, NAME)
+    facts = looked_up(promoted, capsys)
+    assert (facts["version"], facts["registered again"]) == ("2", "")
+
+
+def test_reconcile_mends_an_mlflow_that_was_restored_from_before_everything(
+    promoted: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs and versions are gone; then the rival, trained in a run that is gone, is promoted."""
+    client = promoted.registry.client
+    client.delete_registered_model(NAME)
+    for run in promoted.runs():
+        client.delete_run(run.info.run_id)
+    assert reconcile.fn(promoted.place, NAME) == "1"
+    assert (promoted.alias, looked_up(promoted, capsys)["version"]) == ("1", "1")
+    head = promoted.entries[-1]
+    assert promoted.registry.mirrored_head(NAME) == (head.sequence, head.digest)
+    result = promoted.run(promoted.recipe(RIVAL))
+    assert (result.outcome, promoted.alias) == ("promoted", "2")
+    assert looked_up(promoted, capsys)["version"] == "2"
+
+
+def test_reconcile_flow_mends_what_it_can_and_names_all_that_it_cannot(
+    promoted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFIT_HOME", str(promoted.home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    promoted.registry.set_alias(NAME, "1")
+    for name in ("aaa", "zzz"):
+        promoted.store.write(f"ledger/{name}/000000000001.json", b"{}")
+    with pytest.raises(ReconcileFailed, match=r"(?s)ledger of 'aaa'.*ledger of 'zzz'"):
+        reconcile_all()
+    assert promoted.alias == "2"
+    assert reconcile_all([NAME]) == {NAME: "2"}
