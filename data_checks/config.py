@@ -22,9 +22,13 @@ class DataConfig(Record):
         None, description="Given validation data; else cut from `train`."
     )
     test: str | None = Field(None, description="Given test data; its rows are never dropped.")
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = Field(
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"] = Field(
         "auto",
-        description="auto: by the file's ending; name.{en,de}.gz is a pair of line-parallel files.",
+        description="auto: by the file's ending; name.{en,de}.gz is a pair of line-parallel files; "
+        "text: documents for language modelling.",
+    )
+    documents: Literal["blank_line", "file"] = Field(
+        "blank_line", description="What parts the documents of a text file, or: the file is one."
     )
     encoding: str = Field("utf-8", description="Of text files, by Python's name, e.g. latin-1.")
     delimiter: str | None = Field(
@@ -41,7 +45,9 @@ class DataConfig(Record):
         "text", description="Column with the text; translation: the source (default `source`)."
     )
     label: str = Field(
-        "label", description="Column with the label; translation: the target (default `target`)."
+        "label",
+        description="Column with the label; translation: the target (default `target`); "
+        "language_modeling: empty.",
     )
     source_language: str | None = Field(
         None,

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Literal
 
 from data_checks.config import DataConfig
+from data_checks.documents import read_documents
 from data_checks.problems import ParseError, Problems
 from data_checks.rows import Row
 from data_checks.text_files import open_text, report_bad_bytes
 from records.data import Split
 
-Format = Literal["csv", "tsv", "jsonl", "parquet"]
+Format = Literal["csv", "tsv", "jsonl", "parquet", "text"]
 ENDINGS: dict[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".txt": "text",
 }  # fmt: skip
 """Known endings; all but .parquet also with .gz behind."""
 MAX_FIELD_CHARS = 64 * 2**20
@@ -250,6 +252,7 @@ _READERS = {
     "tsv": _read_delimited,
     "jsonl": _read_jsonl,
     "parquet": _read_parquet,
+    "text": read_documents,
 }
 
 

@@ -234,6 +234,8 @@ def _did_you_mean(location: Sequence[str | int]) -> str:
 def _contradictions(recipe: Recipe) -> Iterator[str]:
     """What each stage alone cannot see."""
     facts = TASKS[recipe.task]
+    if not recipe.data.label and facts.columns["label"]:
+        yield f"data.label: is empty, but {recipe.task} needs one; name its column"
     columns = set(recipe.data.attributes) | set(facts.slices)
     for column in recipe.gate.slices.columns:
         if column not in columns:
@@ -276,7 +278,7 @@ def _scratch_problems(recipe: Recipe) -> Iterator[str]:
             f"use {', '.join(fitting[:-1])} or {fitting[-1]}"
         )
     lengths = {"train.max_length": max_length}
-    if TASKS[recipe.task].needs_decoder:
+    if TASKS[recipe.task].stacks == "two":
         lengths["train.max_target_length"] = recipe.train.max_target_length
         lengths["train.generation.max_new_tokens"] = recipe.train.generation.max_new_tokens
     for field, length in lengths.items():

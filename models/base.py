@@ -135,14 +135,20 @@ def check_fits(task: Task, config: TrainConfig, path: Path, name: str) -> None:
         SettingExceedsModel: lengths are over its positions; one error lists them all.
     """
     known = json.loads((path / "config.json").read_text("utf-8"))
-    if not TASKS[task].needs_decoder:
-        check_length(config.max_length, path, name)
-        return
-    if not known.get("is_encoder_decoder"):
+    has_two, stacks = bool(known.get("is_encoder_decoder")), TASKS[task].stacks
+    if stacks == "two" and not has_two:
         raise UnknownBase(
             f"base.model={name!r} is a {known.get('model_type', 'model')} that is no encoder-decoder; "
             f"task {task} needs one (t5, marian, mbart, bart)"
         )
+    if stacks == "one" and has_two:
+        raise UnknownBase(
+            f"base.model={name!r} is a {known.get('model_type', 'model')}, an encoder-decoder; task "
+            f"{task} needs a decoder (gpt2, llama, qwen) or an encoder with blanks (bert)"
+        )
+    if stacks != "two":
+        check_length(config.max_length, path, name)
+        return
     lengths = {
         "train.max_length": config.max_length,
         "train.max_target_length": config.max_target_length,

@@ -6,7 +6,7 @@ the library itself would say of the drawn corpus. Scores are shares: 0.41 is 41 
 Legend: B sums, K columns of integers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +19,10 @@ Bools = NDArray[np.bool_]
 BLEU_ORDER = 4
 CHRF_ORDER = 6
 CHRF_BETA = 2
-MOST = 2**40
+MOST = 2**45
 """A larger count of one item is an error; the bound keeps sums exact."""
-NANO = 1e9
-"""Losses are summed as integers of 1e-9 nats, so that no machine's order of addition shows."""
+MICRO = 1e6
+"""Losses of texts are summed as integers of 1e-6 nats, so that no order of addition shows."""
 
 
 class CorpusMetric(NamedTuple):
@@ -75,9 +75,9 @@ def chrf(sums: Ints) -> Floats:
     return np.asarray(score)
 
 
-def loss_per_token(sums: Ints) -> Floats:
-    """Mean loss in nats of [loss in 1e-9 nats, tokens]."""
-    return np.asarray(sums[:, 0] / (np.maximum(sums[:, 1], 1) * NANO))
+def mean_loss(sums: Ints) -> Floats:
+    """Mean loss in nats of [loss in 1e-6 nats, tokens or bytes]."""
+    return np.asarray(sums[:, 0] / (np.maximum(sums[:, 1], 1) * MICRO))
 
 
 def _bleu_is_possible(rows: Ints) -> Bools:
@@ -98,11 +98,12 @@ def _loss_is_possible(rows: Ints) -> Bools:
 CORPUS_METRICS: dict[str, CorpusMetric] = {
     "bleu": CorpusMetric(2 + 2 * BLEU_ORDER, bleu, _bleu_is_possible, is_generated=True),
     "chrf": CorpusMetric(3 * CHRF_ORDER, chrf, _chrf_is_possible, is_generated=True),
-    "loss_per_token": CorpusMetric(2, loss_per_token, _loss_is_possible, is_generated=False),
+    "loss_per_token": CorpusMetric(2, mean_loss, _loss_is_possible, is_generated=False),
+    "loss_per_byte": CorpusMetric(2, mean_loss, _loss_is_possible, is_generated=False),
 }
 
 
-def corpus_figures(statistics: dict[str, tuple[tuple[int, ...], ...]]) -> dict[str, float]:
+def corpus_figures(statistics: Mapping[str, Sequence[Sequence[int]]]) -> dict[str, float]:
     """Every metric of a whole set of items."""
     return {
         name: float(CORPUS_METRICS[name].value(as_array(rows).sum(axis=0, keepdims=True))[0])
@@ -110,6 +111,6 @@ def corpus_figures(statistics: dict[str, tuple[tuple[int, ...], ...]]) -> dict[s
     }
 
 
-def as_array(rows: tuple[tuple[int, ...], ...]) -> Ints:
+def as_array(rows: Sequence[Sequence[int]]) -> Ints:
     """Integers per item, [N, K]."""
     return np.array(rows, dtype=np.int64).reshape(len(rows), -1)

@@ -172,6 +172,19 @@ def fingerprint_problems(cards: Iterable[tuple[str, Scorecard]], items: TestItem
     return problems
 
 
+def token_problems(cards: Iterable[tuple[str, Scorecard]], metric: Metric) -> list[str]:
+    """Losses per token of models that split the same texts into other tokens."""
+    if metric != "loss_per_token":
+        return []
+    counts = [(name, [row[1] for row in card.statistics[metric]]) for name, card in cards]
+    (_, ours), *others = counts
+    return [
+        f"{name} splits the texts into other tokens; judge by gate.metric: loss_per_byte"
+        for name, theirs in others
+        if theirs != ours
+    ]
+
+
 def check_problems(report: CheckReport | None, snapshot_digest: str) -> list[str]:
     """Checks that did not run, ran on other data, failed, or lost rows without saying so."""
     if report is None or not report.results:

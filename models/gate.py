@@ -25,6 +25,7 @@ MOST_ATTEMPTS = 10**6
 METRIC_WORDS = {
     "accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log-loss",
     "bleu": "BLEU", "chrf": "chrF", "loss_per_token": "loss per token",
+    "loss_per_byte": "loss per byte",
 }  # fmt: skip
 HUGE_NUMBER = re.compile(rb"[:,\[]-?\d{100}")
 
@@ -109,6 +110,7 @@ def _evidence_rules(case: Case) -> Iterator[Ruling]:
     if not case.problems:
         cards = (("challenger", record.challenger), *case.opponents)
         fingerprints = evidence.fingerprint_problems(cards, record.items)
+        fingerprints += evidence.token_problems(cards, record.policy.metric)
         good = f"{len(cards)} models were scored on the same items in the same way"
         yield listed("fingerprints", fingerprints, good, "not comparable")
         constant = evidence.constant_problems(record.challenger, record.items)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import bootstrap
-from models.corpus import CORPUS_METRICS, NANO, as_array
+from models.corpus import CORPUS_METRICS, as_array
 from models.statistics import (
     clopper_pearson,
     harm_p,
@@ -27,6 +27,9 @@ from records.scores import Scorecard, TestItems
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+NANO = 1e9
+"""Losses are summed as integers of 1e-9 nats, so that no machine's order of addition shows."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class ScoringRequest(Record):
     """Of the texts to be written, where the recipe says it."""
     generation: dict[str, JsonValue] = {}
     """Settings in place of those in the model's folder: an untuned base has none of ours."""
+    max_length: int | None = None
+    """Longest text in tokens, where the model's folder does not say it: an untuned base."""
     outputs_path: str = ""
     """Where the texts go that the model writes; they are no part of a scorecard."""
 

@@ -176,6 +176,7 @@ def _build_trainer(
     trainer.sampler = LengthGroupedSampler(
         lesson.lengths, batch_size=rows_per_step, seed=config.seed
     )
+    trainer._loss_shifts_labels = False  # a lesson's labels say what each position should give
     # Left alone, the Trainer hands a model that accepts any keyword the rows of the step, too.
     trainer.model_accepts_loss_kwargs = False
     trainer.remove_callback(PrinterCallback)

@@ -6,13 +6,15 @@ from pydantic import Field
 
 from records.base import Record
 
-Metric = Literal["accuracy", "macro_f1", "log_loss", "bleu", "chrf", "loss_per_token"]
+Metric = Literal[
+    "accuracy", "macro_f1", "log_loss", "bleu", "chrf", "loss_per_token", "loss_per_byte"
+]
 HIGHER_IS_BETTER: dict[str, bool] = {
     "accuracy": True, "macro_f1": True, "log_loss": False,
-    "bleu": True, "chrf": True, "loss_per_token": False,
+    "bleu": True, "chrf": True, "loss_per_token": False, "loss_per_byte": False,
 }  # fmt: skip
 """A metric's direction is its own, never the recipe's."""
-LOSSES: tuple[Metric, ...] = ("log_loss", "loss_per_token")
+LOSSES: tuple[Metric, ...] = ("log_loss", "loss_per_token", "loss_per_byte")
 """Metrics in nats; all others are shares from 0 to 1 (0.41 is 41 BLEU)."""
 
 

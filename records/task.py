@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from records.policy import Metric
 
-Task = Literal["classification", "translation"]
+Task = Literal["classification", "translation", "language_modeling"]
 
 
 class TaskFacts(NamedTuple):
@@ -22,8 +22,8 @@ class TaskFacts(NamedTuple):
     """An input, for whoever looks at a registered model."""
     architectures: tuple[str, ...]
     """What base.scratch may build for it."""
-    needs_decoder: bool
-    """Whether only an encoder-decoder can do it."""
+    stacks: Literal["any", "one", "two"]
+    """Two: only an encoder-decoder can do it; one: only an encoder or a decoder."""
     has_labels: bool
     """Whether a row's answer is one of a few names."""
     slices: tuple[str, ...]
@@ -38,9 +38,20 @@ TASKS: dict[Task, TaskFacts] = {
         shown=("accuracy", "macro_f1", "log_loss", "ece"),
         example="The battery lasts all week.",
         architectures=("bert", "xlnet", "gpt2", "llama", "t5"),
-        needs_decoder=False,
+        stacks="any",
         has_labels=True,
         slices=("label", "length"),
+    ),
+    "language_modeling": TaskFacts(
+        metrics=("loss_per_token", "loss_per_byte"),
+        validation_metrics=("loss_per_token",),
+        columns={"text": "text", "label": ""},
+        shown=("loss_per_token", "loss_per_byte"),
+        example="It was a bright cold day.",
+        architectures=("bert", "gpt2", "llama"),
+        stacks="one",
+        has_labels=False,
+        slices=("length",),
     ),
     "translation": TaskFacts(
         metrics=("chrf", "bleu"),
@@ -49,7 +60,7 @@ TASKS: dict[Task, TaskFacts] = {
         shown=("chrf", "bleu", "length_ratio", "copy_rate"),
         example="The young woman buys a red hat at the market.",
         architectures=("t5", "marian"),
-        needs_decoder=True,
+        stacks="two",
         has_labels=False,
         slices=("length", "length_ratio", "copied"),
     ),

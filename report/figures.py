@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 
 MISSING = "not known"
-NATS = ("log_loss", "loss_per_token")
+NATS = ("log_loss", "loss_per_token", "loss_per_byte")
 POINTS = ("bleu", "chrf")
 """Metrics that people quote as points from 0 to 100."""
 MINUS = "−"
@@ -137,6 +137,6 @@ def metric_name(metric: str) -> str:
     """The metric as people call it."""
     names = {
         "macro_f1": "macro-F1", "log_loss": "log-loss", "ece": "calibration error", "bleu": "BLEU",
-        "chrf": "chrF", "loss_per_token": "loss per token",
+        "chrf": "chrF", "loss_per_token": "loss per token", "loss_per_byte": "loss per byte",
     }  # fmt: skip
     return names.get(metric, metric.replace("_", " "))

@@ -263,6 +263,7 @@ def _base_baseline(
             "model_path": str(found.path),
             "model_digest": found.digest,
             "generation": train.generation.settings(),
+            "max_length": train.max_length,
         }
     )
     return [_card(store, asked, found.path)]

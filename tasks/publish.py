@@ -9,6 +9,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from data_checks.items import as_items
+from models.corpus import CORPUS_METRICS, as_array
 from records.data import DataRef
 from records.document import DecisionDocument
 from records.scores import Scorecard
@@ -85,8 +86,18 @@ def shown_texts(place: Place, document: DecisionDocument) -> tuple[dict[str, str
     return texts, Written(right, by_role)
 
 
+def _losses(card: Scorecard) -> dict[str, str]:
+    """What each text costs a model that writes none."""
+    name, rows = next(iter(card.statistics.items()), ("", ()))
+    values = CORPUS_METRICS[name].value(as_array(rows)) if rows else ()
+    said = (f"{name.replace('_', ' ')} {value:.3f} nats" for value in values)
+    return dict(zip(card.item_ids, said, strict=True))
+
+
 def _outputs(store: Store, card: Scorecard, wanted: set[str]) -> dict[str, str]:
     """What a model wrote for some items; empty where it was erased."""
+    if not card.predicted:
+        return {item: said for item, said in _losses(card).items() if item in wanted}
     try:
         table = pd.read_parquet(io.BytesIO(store.read(outputs_key(card))))
     except MissingObject:

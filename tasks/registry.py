@@ -32,8 +32,11 @@ TAG_TRAIN_KEY = "refit.train_key"
 TAG_HEAD = "refit.ledger_head"
 CONSUMER_REQUIREMENTS = ("mlflow", "torch", "transformers")
 MODELS_ROOM = Path(__file__).parents[1] / "models"
-SHIPPED: dict[Task, str] = {"translation": "Translator"}
-"""Class that answers texts, in the module of its name: its source is logged with the model."""
+SHIPPED: dict[Task, tuple[str, str, str]] = {
+    "language_modeling": ("language_model", "LanguageModel.load", "float"),
+    "translation": ("translator", "Translator", "str"),
+}
+"""Module whose source is logged with the model, what makes an answerer of a folder, what it answers."""
 SERVED = """
 
 import mlflow
@@ -43,9 +46,9 @@ class Served(mlflow.pyfunc.PythonModel):
     \"\"\"Answers texts as the gate saw them answered.\"\"\"
 
     def load_context(self, context):
-        self.answer = {name}(context.artifacts["model"])
+        self.answer = {maker}(context.artifacts["model"])
 
-    def predict(self, context, model_input: list[str], params=None) -> list[str]:
+    def predict(self, context, model_input: list[str], params=None) -> list[{answer}]:
         return self.answer(model_input)
 
 
@@ -185,7 +188,7 @@ class Registry:
         experiment_id = None if run_id else self._experiment_id(name)
         with mlflow.start_run(run_id=run_id or None, experiment_id=experiment_id):
             if task in SHIPPED:
-                info = _log_texts(model_path, SHIPPED[task], TASKS[task].example)
+                info = _log_code(model_path, *SHIPPED[task], TASKS[task].example)
             else:
                 info = _log_classifier(model_path, TASKS[task].example, card)
         return str(info.model_uri)
@@ -287,15 +290,16 @@ def _log_classifier(model_path: Path, example: str, card: str) -> Any:
     )
 
 
-def _log_texts(model_path: Path, class_name: str, example: str) -> Any:
-    """As code and folder: MLflow's transformers flavour has no pipeline for models that write texts."""
+def _log_code(model_path: Path, module: str, maker: str, answer: str, example: str) -> Any:
+    """As code and folder: MLflow's transformers flavour has no pipeline for what is not a label."""
     needed = [*CONSUMER_REQUIREMENTS]
     if list(model_path.glob("*.spm")) or (model_path / "spiece.model").is_file():
         needed.append("sentencepiece")
     with TemporaryDirectory() as folder:
-        script = Path(folder) / f"{class_name.lower()}.py"
+        script = Path(folder) / f"{module}.py"
         source = (MODELS_ROOM / script.name).read_text("utf-8")
-        script.write_text(source + SERVED.replace("{name}", class_name), "utf-8")
+        served = SERVED.replace("{maker}", maker).replace("{answer}", answer)
+        script.write_text(source + served, "utf-8")
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(script),

@@ -56,7 +56,8 @@ def find_base(place: Place, config: BaseConfig, data: DataRef) -> Base:
 
 def _scratch_folder(place: Place, config: ScratchConfig, data: DataRef) -> Path:
     store, split = place.open(), data.split("train")
-    learnt = ["text"] if TASKS[data.task].has_labels else ["text", "label"]
+    is_pair = bool(TASKS[data.task].columns["label"]) and not TASKS[data.task].has_labels
+    learnt = ["text", "label"] if is_pair else ["text"]
     digest = digest_of([split.sha256, learnt[1:]]) if learnt[1:] else split.sha256
     prefix = f"bases/{scratch_key(config, digest)}"
     if not has_folder(store, prefix):
