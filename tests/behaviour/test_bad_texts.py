@@ -20,6 +20,9 @@ gate: {minimum: 0.1}
 """
 
 
+LANGUAGE = ("task=language_modeling", "data={source: notes.txt}", "gate={minimum: 9}")
+
+
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("bad_texts")
@@ -27,6 +30,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     write_translator_base(folder / "translator", family="marian", layers=1, width=32)
     (folder / "recipe.yaml").write_text(RECIPE)
     (folder / "pairs.csv").write_text("source,target\nThe dog.,Der Hund.\n" * 300, "utf-8")
+    (folder / "notes.txt").write_text("A note.\n\nAnother one.\n", "utf-8")
+    (folder / "empty.txt").write_text("\n \n", "utf-8")
     with terminal(folder, HF_HUB_OFFLINE="1") as opened:
         yield opened
 
@@ -61,12 +66,29 @@ def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> 
         (("data.target_language=German",), "data.target_language: string should match pattern"),
         (("data.source=sample:phrases?pair=en-fr",), "pair='en-fr': Input should be 'en-de'"),
         (("data.source=sample:phrase",), "no sample 'phrase'; there are: reviews, phrases"),
+        (("data.source=notes.txt",), "a text file has no columns target; it serves task"),
+        (
+            (*LANGUAGE, "data.source=empty.txt"),
+            "no rows in 3 bytes; give a file with data",
+        ),
+        (
+            (*LANGUAGE, "data.source=notes.txt", "data.label=target"),
+            "a text file has no columns target; it serves task",
+        ),
+        (LANGUAGE, "is a marian, an encoder-decoder; task language_modeling needs a decoder"),
+        ((*LANGUAGE, "base.model=./encoder", "train.max_length=65"), "exceeds the 64 positions"),
+        ((*LANGUAGE, "gate.metric=chrf"), "chrf is none of language_modeling's: loss_per_token,"),
+        ((*LANGUAGE, "gate.minimum=0"), "0 is no loss_per_token; give the most nats per token"),
+        (
+            ("task=classification", "data.label=''"),
+            "data.label: is empty, but classification needs",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_clear_error(
     session: Terminal, overrides: tuple[str, ...], said: str
 ) -> None:
-    command = "check" if "sample:" in overrides[0] else "run"
+    command = "check" if any(item.startswith("data.source=") for item in overrides) else "run"
     assert said in refused(session, command, *overrides)
 
 

@@ -1,0 +1,106 @@
+"""A language model from raw text through the whole pipeline, and then as the base of a classifier."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_checks.sample_phrases import PhraseOptions, generate
+from deployments.model_commands import predict, replay
+from flows.recipe import parse_recipe
+from models.base import read_lineage
+from records.evaluation import RunResult
+from tests.tiny import write_csv
+from tests.world import NAME, World
+
+pytest_plugins = ["tests.worlds"]
+pytestmark = pytest.mark.slow
+
+CONSUMER = """
+import json, sys
+import mlflow
+
+uri, name, texts = json.loads(sys.argv[1])
+mlflow.set_tracking_uri(uri)
+print(json.dumps(mlflow.pyfunc.load_model(f"models:/{name}@champion").predict(texts)))
+"""
+TEXTS = ["Does the old baker sell the red lamp at the station?", "xq zzk 17"]
+
+
+@pytest.fixture(scope="module")
+def promoted_run(
+    tmp_path_factory: pytest.TempPathFactory, prefect_server: None
+) -> tuple[World, RunResult]:
+    """A home whose first language model was promoted."""
+    folder = tmp_path_factory.mktemp("language")
+    world = World(folder / "home", folder)
+    world.home.mkdir()
+    texts = [row["source"] for row in generate(PhraseOptions(num=1000))]
+    (folder / "texts.txt").write_text("\n\n".join(texts), "utf-8")
+    values = {
+        "name": NAME,
+        "task": "language_modeling",
+        "data": {"source": str(folder / "texts.txt")},
+        "base": {"scratch": {"architecture": "gpt2", "layers": 2, "width": 64, "positions": 64,
+                             "vocabulary": 600}},
+        "train": {"epochs": 8, "learning_rate": 0.003, "batch_size": 16, "max_length": 32,
+                  "dropout": 0.0, "precision": "fp32"},
+        "split": {"test": 0.25},
+        "gate": {"minimum": 3.0, "slices": {"columns": ["length"]}},
+    }  # fmt: skip
+    return world, world.run(parse_recipe(values))
+
+
+def test_the_first_language_model_beats_unigrams_and_trigrams(
+    promoted_run: tuple[World, RunResult],
+) -> None:
+    world, result = promoted_run
+    assert (result.outcome, result.version) == ("promoted", "1"), result.summary
+    file = world.decision(result.decision_digest)
+    roles = {card.role for card in file.record.baselines}
+    assert roles == {"baseline:unigram", "baseline:trigram"}
+    assert replay(file) == "reproduces"
+    assert file.record.policy.metric == "loss_per_token"
+    page = Path(result.report_path).read_text("utf-8")
+    assert "Loss per token" in page
+    assert "nats" in page
+
+
+def test_a_consumer_is_told_what_refit_predict_says(
+    promoted_run: tuple[World, RunResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, _ = promoted_run
+    request = json.dumps([world.place.tracking_uri, NAME, TEXTS])
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CONSUMER, request], cwd=tmp_path, env=clean, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    predict(world.place, NAME, TEXTS, None, as_json=True)
+    predicted = [row["loss_per_token"] for row in json.loads(capsys.readouterr().out)]
+    assert predicted == pytest.approx(json.loads(done.stdout.splitlines()[-1]), abs=1e-4)
+    assert predicted[0] + 1 < predicted[1], "a sentence of its kind is likelier than noise"
+
+
+def test_it_is_the_base_of_a_classifier_whose_lineage_is_then_known(
+    promoted_run: tuple[World, RunResult],
+) -> None:
+    world, _ = promoted_run
+    write_csv(world.files / "rows.csv", num_rows=300)
+    recipe = parse_recipe(
+        {
+            "name": "labels",
+            "data": {"source": str(world.files / "rows.csv")},
+            "base": {"model": f"models:/{NAME}@champion"},
+            "train": {"epochs": 0.2, "max_length": 32, "precision": "fp32"},
+            "gate": {"minimum": 0.5},
+        }
+    )
+    trained = world.train(recipe)
+    assert trained.base_lineage_known
+    groups, is_complete = read_lineage(world.path(trained.model_key))
+    assert is_complete
+    assert len(groups) > 700, "its own rows and those that the language model has seen"
