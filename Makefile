@@ -1,12 +1,13 @@
 # make demo, make test: each sets everything up first, on a machine with Python 3.11 or newer.
 PYTHON ?= python3
+TASK ?= classification
 BIN := .venv/bin
 export DO_NOT_TRACK = 1
 
 .PHONY: demo test check bench mutants faults install services constraints clean
 
-demo: install  ## The whole story in five minutes: promote, unchanged, refuse, promote, roll back.
-	$(BIN)/python -m deployments.demo
+demo: install  ## The whole story in five minutes, of TASK=classification, translation or chat.
+	$(BIN)/python -m deployments.demo $(TASK)
 
 test: install services check  ## Everything that must hold.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

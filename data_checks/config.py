@@ -42,12 +42,18 @@ class DataConfig(Record):
         description="Column names of a file without a header; the last takes the rest of the line.",
     )
     text: str = Field(
-        "text", description="Column with the text; translation: the source (default `source`)."
+        "text",
+        description="Column with the text; translation: the source (default `source`); chat: the "
+        "question (default `prompt`).",
     )
     label: str = Field(
         "label",
-        description="Column with the label; translation: the target (default `target`); "
-        "language_modeling: empty.",
+        description="Column with the label; translation: the target (default `target`); chat: the "
+        "answer (default `answer`); language_modeling: empty.",
+    )
+    messages: str | None = Field(
+        None,
+        description="Chat: column with all turns, a list of {role, content}, instead of text and label.",
     )
     source_language: str | None = Field(
         None,

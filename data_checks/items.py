@@ -6,7 +6,9 @@ import pandas as pd
 
 from data_checks.rows import ATTRIBUTE
 from records.base import sha256
+from records.dialogue import turns_of
 from records.task import TASKS, Task
+from records.text import group_of
 
 LENGTH_BOUNDS = (20, 60, 200)
 """Characters; the slice column `length` where the data brings none of its own."""
@@ -17,13 +19,14 @@ RATIO_BOUNDS = (0.75, 1.33)
 def as_items(rows: pd.DataFrame, task: Task) -> pd.DataFrame:
     """One row per judged item, in the order in which they first appear.
 
-    Where texts are to be written, rows of one group are one item: `references` holds the right
+    Where texts are to be written, rows of one text are one item: `references` holds the right
     answers of all of them, and `label` is empty. Labelled rows stay as they are.
     """
     if TASKS[task].has_labels:
         return rows
-    groups = rows.groupby("group", sort=False)
-    items = groups.head(1).set_index("group", drop=False)
+    keys = pd.Series([group_of(text) for text in rows["text"]], rows.index, dtype="str")
+    groups = rows.groupby(keys, sort=False)
+    items = groups.head(1).set_index(keys[groups.head(1).index].to_numpy())
     items["references"] = groups["label"].agg(_distinct)
     items["item_id"] = groups["item_id"].agg(_one_id)
     items["label"] = ""
@@ -65,6 +68,11 @@ def _length_bucket(num_chars: int) -> str:
     return f"over {LENGTH_BOUNDS[-1]} characters"
 
 
+def _turns(items: pd.DataFrame) -> list[str]:
+    """How many turns come before the answer."""
+    return [f"{len(turns_of(text))} before" for text in items["text"]]
+
+
 def _length_ratios(items: pd.DataFrame) -> list[str]:
     """Whether the reference is unusually short or long for its source."""
     pairs = zip(items["text"], items["references"], strict=True)
@@ -90,5 +98,5 @@ def _share_bucket(source: str, reference: str) -> str:
 
 
 _DERIVED: dict[str, Callable[[pd.DataFrame], list[str]]] = {
-    "length": _lengths, "length_ratio": _length_ratios, "copied": _copied,
+    "length": _lengths, "length_ratio": _length_ratios, "copied": _copied, "turns": _turns,
 }  # fmt: skip

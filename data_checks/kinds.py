@@ -10,6 +10,7 @@ from typing import Protocol
 import pandas as pd
 
 from data_checks.config import ChecksConfig, DataConfig
+from data_checks.dialogues import Dialogues
 from data_checks.documents import Documents
 from data_checks.expectation import Check
 from data_checks.labelled import Labelled
@@ -54,6 +55,7 @@ def row_kind(task: Task, data: DataConfig) -> RowKind:
     """The rows of a task, as a recipe's `data` describes them."""
     kinds: dict[Task, Callable[[], RowKind]] = {
         "classification": lambda: Labelled(data),
+        "chat": Dialogues,
         "language_modeling": Documents,
         "translation": lambda: Pairs(data.source_language, data.target_language),
     }

@@ -18,6 +18,7 @@ from data_checks.problems import ParseError, Problems
 from data_checks.rows import Row
 from data_checks.text_files import open_text, report_bad_bytes
 from records.data import Split
+from records.dialogue import split_answer
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "text"]
 ENDINGS: dict[str, Format] = {
@@ -99,10 +100,14 @@ def _rows(
     columns = wanted_columns(config)
     for number, (line, values) in enumerate(raws, start=1):
         where = f"line {line}, row {number}" if line else f"row {number}"
+        if values and config.messages:
+            values = _answered(values, where, problems)
+            columns = ("text", "label", *config.attributes)
         texts = _texts(values, columns, where, problems) if values else None
         if texts is None:
             continue
-        text, label, *attributes = texts if config.label else (texts[0], None, *texts[1:])
+        has_label = config.label or config.messages
+        text, label, *attributes = texts if has_label else (texts[0], None, *texts[1:])
         yield Row(
             text=text,
             label=config.rename_labels.get(label, label) if label else None,
@@ -115,6 +120,15 @@ def _rows(
                 for column, text in zip(config.attributes, attributes, strict=True)
             ),
         )
+
+
+def _answered(values: Sequence[object], where: str, problems: Problems) -> Sequence[object] | None:
+    """Turns and last answer in the place of messages; None where the dialogue was reported."""
+    turns, answer, flaw = split_answer(values[0])
+    if flaw:
+        problems.add(f"{where}: {flaw}")
+        return None
+    return [turns, answer, *values[1:]]
 
 
 def format_of(path: Path, config: DataConfig) -> Format:
@@ -133,6 +147,8 @@ def format_of(path: Path, config: DataConfig) -> Format:
 
 def wanted_columns(config: DataConfig) -> tuple[str, ...]:
     """Text, label (where there is one) and attributes, in the order of a row's values."""
+    if config.messages:
+        return (config.messages, *config.attributes)
     return (config.text, *((config.label,) if config.label else ()), *config.attributes)
 
 

@@ -1,4 +1,4 @@
-"""The small sets that ship with the project: `sample:reviews`, `sample:phrases`."""
+"""The small sets that ship with the project: `sample:reviews`, `:phrases`, `:dialogues`."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from data_checks import sample_phrases, sample_reviews
+from data_checks import sample_dialogues, sample_phrases, sample_reviews
 from data_checks.problems import SourceError
 from records.base import Record
 
@@ -18,6 +18,7 @@ class SampleError(SourceError):
 
 SAMPLES: dict[str, tuple[type[Record], Callable[[Any], Iterator[dict[str, str]]]]] = {
     "reviews": (sample_reviews.SampleOptions, sample_reviews.generate),
+    "dialogues": (sample_dialogues.DialogueOptions, sample_dialogues.generate),
     "phrases": (sample_phrases.PhraseOptions, sample_phrases.generate),
 }
 """Name: its options, and the generator that takes them."""

@@ -206,6 +206,10 @@ class TrainConfig(Record):
         128, ge=4, le=1_000_000, description="Translation: tokens per target, in training."
     )
     generation: GenerationConfig = GenerationConfig()
+    chat_template: Literal["model", "plain"] = Field(
+        "model",
+        description="Chat. model: the base's own; plain: lines `User: ...`, for a base without one.",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the processor multiplies it natively."
     )

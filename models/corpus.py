@@ -80,6 +80,11 @@ def mean_loss(sums: Ints) -> Floats:
     return np.asarray(sums[:, 0] / (np.maximum(sums[:, 1], 1) * MICRO))
 
 
+def share(sums: Ints) -> Floats:
+    """Share of [right, 1]."""
+    return np.asarray(sums[:, 0] / np.maximum(sums[:, 1], 1))
+
+
 def _bleu_is_possible(rows: Ints) -> Bools:
     matches, totals = rows[:, 2 : 2 + BLEU_ORDER], rows[:, 2 + BLEU_ORDER :]
     grams = np.maximum(rows[:, :1] - np.arange(BLEU_ORDER), 0)
@@ -91,6 +96,10 @@ def _chrf_is_possible(rows: Ints) -> Bools:
     return np.asarray((matches <= np.minimum(hypothesis, reference)).all(axis=1))
 
 
+def _share_is_possible(rows: Ints) -> Bools:
+    return np.asarray((rows[:, 0] <= 1) & (rows[:, 1] == 1))
+
+
 def _loss_is_possible(rows: Ints) -> Bools:
     return np.asarray(rows[:, 1] > 0)
 
@@ -99,6 +108,7 @@ CORPUS_METRICS: dict[str, CorpusMetric] = {
     "bleu": CorpusMetric(2 + 2 * BLEU_ORDER, bleu, _bleu_is_possible, is_generated=True),
     "chrf": CorpusMetric(3 * CHRF_ORDER, chrf, _chrf_is_possible, is_generated=True),
     "loss_per_token": CorpusMetric(2, mean_loss, _loss_is_possible, is_generated=False),
+    "exact_match": CorpusMetric(2, share, _share_is_possible, is_generated=True),
     "loss_per_byte": CorpusMetric(2, mean_loss, _loss_is_possible, is_generated=False),
 }
 

@@ -101,9 +101,9 @@ def _corpus_problems(card: Scorecard, items: TestItems, metric: Metric) -> list[
     """Short lists, other items, integers that no text can have, texts without their digest."""
     num_items, rule = len(items.item_ids), CORPUS_METRICS[metric]
     problems = []
-    if card.item_ids != items.item_ids:
+    if items.item_ids != card.item_ids:
         problems.append("its item ids are not those of the test split, in order")
-    if len(card.predicted) != (num_items if rule.is_generated else 0):
+    if len(card.predicted) not in ((num_items,) if rule.is_generated else (0, num_items)):
         problems.append(f"predicted has {len(card.predicted)} entries for {num_items} items")
     if rule.is_generated and metric not in card.fingerprint.signatures:
         problems.append(f"how its {metric} was computed is not said")

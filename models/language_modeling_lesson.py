@@ -27,6 +27,7 @@ MASKED_SHARE, KEPT_SHARE, RANDOM_SHARE = 0.15, 0.1, 0.1
 class LanguageModelingLesson:
     """See models/lesson.py."""
 
+    fresh_parts = ()
     figures = ("loss_per_token",)
     loss_figure = "loss_per_token"
 

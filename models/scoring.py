@@ -35,6 +35,8 @@ class ScoringRequest(Record):
     """Settings in place of those in the model's folder: an untuned base has none of ours."""
     max_length: int | None = None
     """Longest text in tokens, where the model's folder does not say it: an untuned base."""
+    chat_template: str = "model"
+    """plain: for an untuned base that has none; see train.chat_template."""
     outputs_path: str = ""
     """Where the texts go that the model writes; they are no part of a scorecard."""
 

@@ -7,11 +7,19 @@ from pydantic import Field
 from records.base import Record
 
 Metric = Literal[
-    "accuracy", "macro_f1", "log_loss", "bleu", "chrf", "loss_per_token", "loss_per_byte"
+    "accuracy",
+    "macro_f1",
+    "log_loss",
+    "bleu",
+    "chrf",
+    "loss_per_token",
+    "loss_per_byte",
+    "exact_match",
 ]
 HIGHER_IS_BETTER: dict[str, bool] = {
     "accuracy": True, "macro_f1": True, "log_loss": False,
     "bleu": True, "chrf": True, "loss_per_token": False, "loss_per_byte": False,
+    "exact_match": True,
 }  # fmt: skip
 """A metric's direction is its own, never the recipe's."""
 LOSSES: tuple[Metric, ...] = ("log_loss", "loss_per_token", "loss_per_byte")

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from records.policy import Metric
 
-Task = Literal["classification", "translation", "language_modeling"]
+Task = Literal["classification", "translation", "language_modeling", "chat"]
 
 
 class TaskFacts(NamedTuple):
@@ -41,6 +41,17 @@ TASKS: dict[Task, TaskFacts] = {
         stacks="any",
         has_labels=True,
         slices=("label", "length"),
+    ),
+    "chat": TaskFacts(
+        metrics=("loss_per_token", "loss_per_byte", "exact_match", "chrf"),
+        validation_metrics=("loss_per_token",),
+        columns={"text": "prompt", "label": "answer"},
+        shown=("loss_per_token", "exact_match", "chrf", "stopped", "answer_chars"),
+        example="How much is the lamp?",
+        architectures=("gpt2", "llama"),
+        stacks="one",
+        has_labels=False,
+        slices=("length", "turns"),
     ),
     "language_modeling": TaskFacts(
         metrics=("loss_per_token", "loss_per_byte"),

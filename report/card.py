@@ -17,6 +17,10 @@ ABOUT: dict[Task, tuple[str, str]] = {
         "text classifier",
         "It answers one of its labels for any text, also for one that none of them fits.",
     ),
+    "chat": (
+        "chat model",
+        "It answers any prompt, also one that it knows nothing about, and can make things up.",
+    ),
     "language_modeling": (
         "language model",
         "It knows which texts are likely, not which are true; it is made to be a base for others.",

@@ -40,7 +40,7 @@ def plain(value: float | None) -> str:
 
 def score(metric: str, value: float | None) -> str:
     """A metric's value: losses in nats, BLEU and chrF in points, ratios plain, the rest in percent."""
-    digits = {**dict.fromkeys(NATS, 3), "length_ratio": 2}.get(metric)
+    digits = {**dict.fromkeys(NATS, 3), "length_ratio": 2, "answer_chars": 0}.get(metric)
     if metric in POINTS:
         return percent(value).removesuffix("%")
     if digits is None:
@@ -137,6 +137,6 @@ def metric_name(metric: str) -> str:
     """The metric as people call it."""
     names = {
         "macro_f1": "macro-F1", "log_loss": "log-loss", "ece": "calibration error", "bleu": "BLEU",
-        "chrf": "chrF", "loss_per_token": "loss per token", "loss_per_byte": "loss per byte",
+        "chrf": "chrF", "answer_chars": "characters", "loss_per_token": "loss per token", "loss_per_byte": "loss per byte",
     }  # fmt: skip
     return names.get(metric, metric.replace("_", " "))

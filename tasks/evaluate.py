@@ -264,6 +264,7 @@ def _base_baseline(
             "model_digest": found.digest,
             "generation": train.generation.settings(),
             "max_length": train.max_length,
+            "chat_template": train.chat_template,
         }
     )
     return [_card(store, asked, found.path)]

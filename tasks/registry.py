@@ -33,6 +33,7 @@ TAG_HEAD = "refit.ledger_head"
 CONSUMER_REQUIREMENTS = ("mlflow", "torch", "transformers")
 MODELS_ROOM = Path(__file__).parents[1] / "models"
 SHIPPED: dict[Task, tuple[str, str, str]] = {
+    "chat": ("chatbot", "Chatbot.load", "str"),
     "language_modeling": ("language_model", "LanguageModel.load", "float"),
     "translation": ("translator", "Translator", "str"),
 }

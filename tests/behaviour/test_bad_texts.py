@@ -65,7 +65,10 @@ def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> 
         ),
         (("data.target_language=German",), "data.target_language: string should match pattern"),
         (("data.source=sample:phrases?pair=en-fr",), "pair='en-fr': Input should be 'en-de'"),
-        (("data.source=sample:phrase",), "no sample 'phrase'; there are: reviews, phrases"),
+        (
+            ("data.source=sample:phrase",),
+            "no sample 'phrase'; there are: reviews, dialogues, phrases",
+        ),
         (("data.source=notes.txt",), "a text file has no columns target; it serves task"),
         (
             (*LANGUAGE, "data.source=empty.txt"),

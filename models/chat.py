@@ -1,0 +1,230 @@
+"""Chat: a saved chat model scored by its answers and what right ones cost it, and what it must beat."""
+
+import random
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from models.base import Base
+from models.chat_lesson import ChatLesson
+from models.chatbot import BATCH_RULE, Chatbot
+from models.config import TrainConfig
+from models.corpus import MICRO, corpus_figures
+from models.device import code_digest, device_class, hide_loading_bars, library_versions
+from models.errors import UnknownBase
+from models.ngrams import Ngrams
+from models.reference_scores import score_texts, signatures_of
+from models.scoring import ScoringRequest, read_column, read_texts
+from models.task_code import Examples, Scored
+from models.translation import digest_text
+from records.base import digest_of
+from records.scores import SCORING_VERSION, Fingerprint, Parity, Scorecard
+from records.text import NORMALISE_VERSION, normalise
+
+MODULES = (
+    "chat", "chatbot", "corpus", "device", "ngrams", "reference_scores", "scoring", "translation",
+)  # fmt: skip
+"""Whose code can move a score."""
+PARITY_BATCHES = 4
+_FINAL = re.compile(r"####\s*(\S.*)")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+
+
+class Code:
+    """What is different about chat; see models/task_code.py."""
+
+    baselines = ("baseline:nearest",)
+    judges_base = True
+    training_modules = ("chat_lesson", "chatbot", "language_model", "language_modeling_lesson")
+
+    def lesson(
+        self,
+        *,
+        base: Base,
+        config: TrainConfig,
+        labels: tuple[str, ...],
+        training: Examples,
+        validation: Examples,
+    ) -> ChatLesson:
+        return ChatLesson(
+            base=base, config=config, labels=labels, training=training, validation=validation
+        )
+
+    def fingerprint(self, request: ScoringRequest) -> Fingerprint:
+        """With how each metric of a text is computed."""
+        references = read_column(Path(request.test_path), request.items, "references")
+        exact = f"normalise:{NORMALISE_VERSION}|number after ####"
+        return Fingerprint(
+            test_digest=request.items.test_digest,
+            scoring_version=SCORING_VERSION,
+            code_digest=code_digest(*MODULES),
+            libraries=library_versions(),
+            device=device_class(),
+            dtype="fp32",
+            batch_rule=BATCH_RULE,
+            signatures={**signatures_of(references, request.language), "exact_match": exact},
+        )
+
+    def score(self, request: ScoringRequest) -> Scored:
+        """What it answers, and what the right answers cost it."""
+        prompts = read_texts(Path(request.test_path), request.items)
+        chatbot = load_chatbot(
+            Path(request.model_path),
+            request.max_length,
+            plain=request.chat_template == "plain",
+            **request.generation,
+        )
+        outputs = chatbot(prompts)
+        extra = {"stopped": sum(chatbot.stopped) / max(1, len(prompts))}
+        num_truncated, right = chatbot.num_truncated, _first_answers(request)
+        losses = chatbot.losses(prompts, right)
+        return judge_answers(request, outputs, losses, extra, num_truncated=num_truncated)
+
+    def consumer(self, request: ScoringRequest) -> "ChatConsumer":
+        return ChatConsumer(load_chatbot(Path(request.model_path)))
+
+    def predictor(self, path: Path) -> "ChatPredictor":
+        return ChatPredictor(load_chatbot(path))
+
+    def score_baselines(
+        self, request: ScoringRequest, training: Examples, validation: Examples
+    ) -> list[Scored]:
+        """The answer to the most similar training prompt; its loss is that of unigrams."""
+        prompts = read_texts(Path(request.test_path), request.items)
+        chatbot = load_chatbot(Path(request.model_path))
+        outputs = _nearest_answers(training, prompts)
+        splits = [
+            [_answer_ids(chatbot, *pair) for pair in zip(found.texts, found.labels, strict=True)]
+            for found in (training, validation)
+        ]
+        unigrams = Ngrams(*splits, size=len(chatbot.tokenizer), order=1)
+        asked = [
+            unigrams.losses(_answer_ids(chatbot, *pair))
+            for pair in zip(prompts, _first_answers(request), strict=True)
+        ]
+        digest = digest_of(["nearest", unigrams.weights, request.items.test_digest])
+        nearest = request.model_copy(update={"role": "baseline:nearest", "model_digest": digest})
+        return [judge_answers(nearest, outputs, [(sum(row), len(row)) for row in asked], {})]
+
+
+class ChatConsumer:
+    """The chat model that is shipped, one prompt at a time."""
+
+    num_texts = 40
+    num_warm_ups = 4
+
+    def __init__(self, chatbot: Chatbot) -> None:
+        self._chatbot = chatbot
+
+    def answer(self, text: str) -> str:
+        return self._chatbot([text])[0]
+
+    def parity(
+        self,
+        card: Scorecard,
+        texts: Sequence[str],
+        chosen: Sequence[int],
+        replies: Sequence[object],
+    ) -> Parity:
+        """Whole batches of the scoring, answered again: alone, rounding may choose another word."""
+        batches = [batch for batch, _ in self._chatbot.batches(texts)]
+        picked = random.Random(card.model_digest).sample(batches, min(PARITY_BATCHES, len(batches)))
+        compared = [place for batch in picked for place in batch]
+        outputs = [out for b in picked for out in self._chatbot([texts[place] for place in b])]
+        same = sum(
+            digest_text(output) == card.predicted[place]
+            for place, output in zip(compared, outputs, strict=True)
+        )
+        return Parity(num_compared=len(compared), num_equal_labels=same, max_abs_difference=0.0)
+
+
+class ChatPredictor:
+    """One answer to each prompt."""
+
+    def __init__(self, chatbot: Chatbot) -> None:
+        self._chatbot = chatbot
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, str | float]]:
+        """The answer."""
+        outputs = self._chatbot(texts)
+        return [{"text": a, "output": b} for a, b in zip(texts, outputs, strict=True)]
+
+
+def load_chatbot(path: Path, max_length: int | None = None, **settings: Any) -> Chatbot:
+    """A saved chat model; raises UnknownBase where the folder cannot be loaded as one."""
+    hide_loading_bars()
+    try:
+        return Chatbot.load(path, max_length, **settings)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as exc:
+        raise UnknownBase(f"the chat model in {path.name!r} cannot be loaded: {exc}") from exc
+
+
+def judge_answers(
+    request: ScoringRequest,
+    outputs: Sequence[str],
+    losses: Sequence[tuple[float, int]],
+    extra: dict[str, float],
+    *,
+    num_truncated: int = 0,
+) -> Scored:
+    """The scorecard of N answers: integers per item, digests instead of texts."""
+    references = read_column(Path(request.test_path), request.items, "references")
+    found = score_texts(outputs, references, language=request.language)
+    exact = [any(is_match(a, r) for r in row) for a, row in zip(outputs, references, strict=True)]
+    nats = [round(total * MICRO) for total, _ in losses]
+    sizes = [len(row[0].encode("utf-8", "surrogatepass")) for row in references]
+    statistics: dict[str, tuple[tuple[int, ...], ...]] = {
+        "chrf": found.statistics["chrf"],
+        "exact_match": tuple((int(is_right), 1) for is_right in exact),
+        "loss_per_token": tuple((n, c) for n, (_, c) in zip(nats, losses, strict=True)),
+        "loss_per_byte": tuple(zip(nats, sizes, strict=True)),
+    }
+    length = sum(map(len, outputs)) / max(1, len(outputs))
+    card = Scorecard(
+        role=request.role,
+        model_digest=request.model_digest,
+        fingerprint=Code().fingerprint(request),
+        item_ids=request.items.item_ids,
+        predicted=tuple(map(digest_text, outputs)),
+        num_truncated=num_truncated,
+        metrics={**corpus_figures(statistics), "answer_chars": length, **extra},
+        statistics=statistics,
+    )
+    return Scored(card, list(outputs))
+
+
+def is_match(answer: str, reference: str) -> bool:
+    """Whether an answer is the reference, normalised; of a reference with `#### 42`, its last number."""
+    if final := _FINAL.search(reference):
+        numbers = _NUMBER.findall(answer.split("####")[-1])
+        return bool(numbers) and _plain(numbers[-1]) == _plain(final.group(1))
+    return normalise(answer) == normalise(reference)
+
+
+def _plain(number: str) -> str:
+    text = number.replace(",", "").strip().rstrip(".")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _first_answers(request: ScoringRequest) -> list[str]:
+    return [row[0] for row in read_column(Path(request.test_path), request.items, "references")]
+
+
+def _answer_ids(chatbot: Chatbot, prompt: str, answer: str) -> list[int]:
+    """Something before them, and the tokens that the model is asked for."""
+    _, targets = chatbot.dialogue(prompt, answer, learn_all=False)
+    return [chatbot.stop_id, *(target for target in targets if target >= 0)]
+
+
+def _nearest_answers(training: Examples, prompts: Sequence[str]) -> list[str]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.neighbors import NearestNeighbors
+
+    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=100_000)
+    train_NF = features.fit_transform(training.texts)
+    found = NearestNeighbors(n_neighbors=1, metric="cosine").fit(train_NF)
+    _, places = found.kneighbors(features.transform(prompts))
+    return [training.labels[place] for place in places[:, 0]]

@@ -1,0 +1,87 @@
+"""Chat through the whole pipeline: two-turn talks in, right answers out, for consumers as well."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deployments.model_commands import predict, replay
+from flows.recipe import parse_recipe
+from records.evaluation import RunResult
+from tests.world import NAME, World
+
+pytest_plugins = ["tests.worlds"]
+pytestmark = pytest.mark.slow
+
+CONSUMER = """
+import json, sys
+import mlflow
+
+uri, name, texts = json.loads(sys.argv[1])
+mlflow.set_tracking_uri(uri)
+print(json.dumps(mlflow.pyfunc.load_model(f"models:/{name}@champion").predict(texts)))
+"""
+FIRST = [
+    {"content": "Hi! This is Zoe. Where is the guitar in the shop?", "role": "user"},
+    {"content": "The guitar is in the window.", "role": "assistant"},
+    {"content": "How much is it?", "role": "user"},
+]
+TEXTS = ["Hello. I am Tom. How much is the mirror?", json.dumps(FIRST, separators=(",", ":"))]
+
+
+@pytest.fixture(scope="module")
+def promoted_run(
+    tmp_path_factory: pytest.TempPathFactory, prefect_server: None
+) -> tuple[World, RunResult]:
+    """A home whose first chat model was promoted."""
+    folder = tmp_path_factory.mktemp("chat")
+    world = World(folder / "home", folder)
+    world.home.mkdir()
+    values = {
+        "name": NAME,
+        "task": "chat",
+        "data": {"train": "sample:dialogues?num=500", "test": "sample:dialogues?seed=8&num=200",
+                 "messages": "messages", "attributes": ["topic"]},
+        "checks": {"max_dropped_share": 0.3},
+        "base": {"scratch": {"architecture": "llama", "layers": 2, "width": 64, "positions": 96,
+                             "feed_forward": 128, "vocabulary": 600}},
+        "train": {"chat_template": "plain", "epochs": 6, "learning_rate": 0.004, "batch_size": 8,
+                  "max_length": 96, "precision": "fp32", "generation": {"beams": 1, "max_new_tokens": 16}},
+        "gate": {"metric": "exact_match", "minimum": 0.4,
+                 "slices": {"columns": ["topic", "turns"], "margin": 0.2}},
+    }  # fmt: skip
+    return world, world.run(parse_recipe(values))
+
+
+def test_the_first_chat_model_beats_the_nearest_answer(
+    promoted_run: tuple[World, RunResult],
+) -> None:
+    world, result = promoted_run
+    assert (result.outcome, result.version) == ("promoted", "1"), result.summary
+    file = world.decision(result.decision_digest)
+    assert [card.role for card in file.record.baselines] == ["baseline:nearest"]
+    assert file.record.challenger.metrics["stopped"] > 0.95
+    assert replay(file) == "reproduces"
+    assert "guitar" not in file.to_json().decode()
+    page = Path(result.report_path).read_text("utf-8")
+    assert "Exact match" in page
+    assert "Right answer" in page
+
+
+def test_a_consumer_gets_what_refit_predict_says_in_both_turns(
+    promoted_run: tuple[World, RunResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, _ = promoted_run
+    request = json.dumps([world.place.tracking_uri, NAME, TEXTS])
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CONSUMER, request], cwd=tmp_path, env=clean, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    predict(world.place, NAME, TEXTS, None, as_json=True)
+    predicted = [row["output"] for row in json.loads(capsys.readouterr().out)]
+    assert predicted == json.loads(done.stdout.splitlines()[-1])
+    assert predicted[1].startswith("The guitar"), "the second turn says `it`"
