@@ -247,6 +247,11 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         if name.partition("=")[0] not in recipe.gate.slices.columns:
             yield f"gate.slices.required: {name!r} names no column of gate.slices.columns"
     yield from _scratch_problems(recipe)
+    if not facts.has_labels and recipe.train.strategy in ("head", "contrastive"):
+        yield (
+            f"train.strategy: {recipe.train.strategy!r} makes a head for labels, and "
+            f"{recipe.task} has none; use full, gradual or lora"
+        )
     for field in ("group_by", "time"):
         value = getattr(recipe.split, field)
         if value and value not in recipe.data.attributes:

@@ -254,3 +254,13 @@ def test_reading_a_recipe_changes_nothing_of_the_callers() -> None:
     values: dict[str, Any] = {**SMALL, "train": {"epochs": 1}}
     parse_recipe(values, ["train.epochs=2"])
     assert values["train"] == {"epochs": 1}
+
+
+@pytest.mark.parametrize("strategy", ["head", "contrastive"])
+def test_strategies_of_labels_are_refused_where_there_are_none(strategy: str) -> None:
+    values = {**SMALL, "task": "translation"}
+    (problem,) = problems_of(values, f"train.strategy={strategy}")
+    assert problem == (
+        f"train.strategy: {strategy!r} makes a head for labels, and translation has none; "
+        "use full, gradual or lora"
+    )

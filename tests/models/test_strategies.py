@@ -367,3 +367,30 @@ def test_a_rare_label_weighs_more_where_classes_are_balanced(base: Base, tmp_pat
         found[weights_] = float(model.probabilities(["the thing is"])[0][0, 1])
     assert found["equal"] == pytest.approx(0.25, abs=0.1)
     assert found["balanced"] > found["equal"] + 0.1
+
+
+PAIRS = Examples(
+    [f"the thing{i} is {w}" for i, w in enumerate(("good", "bad") * 40)],
+    [f"das ding{i} ist {w}" for i, w in enumerate(("gut", "schlecht") * 40)],
+)
+
+
+@pytest.mark.parametrize("strategy", ["lora", "gradual"])
+def test_translation_gets_them_for_free(tmp_path: Path, strategy: str) -> None:
+    config = ScratchConfig.model_validate(
+        {"architecture": "marian", "layers": 1, "width": 16, "heads": 2, "positions": 64,
+         "vocabulary": 400}
+    )  # fmt: skip
+    write_scratch(config, [*PAIRS.texts, *PAIRS.labels], frozenset(), tmp_path / "base")
+    base = resolve_base(BaseConfig(scratch=config), folder=tmp_path / "base")
+    how = changed(
+        strategy=strategy, epochs=3, learning_rate=0.01, metric="loss_per_token", batch_tokens=256,
+        max_target_length=32, layer_decay=0.9, generation={"max_new_tokens": 32}, lora={"rank": 4},
+    )  # fmt: skip
+    trained = train_tiny(
+        base, tmp_path / "model", how, task="translation", labels=(), training=PAIRS,
+        validation=PAIRS,
+    )  # fmt: skip
+    losses = [p.value for p in trained.curve if p.name == "validation_loss_per_token"]
+    assert losses[-1] < losses[0]
+    assert not [name for name in weights(tmp_path / "model") if "lora" in name]
