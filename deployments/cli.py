@@ -26,6 +26,7 @@ app = typer.Typer(
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="Registered model.", show_default=False)]
+Text = Annotated[str, typer.Argument(help="One text.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the ledger.")]
 NeededReason = Annotated[
@@ -116,6 +117,29 @@ def predict(
 ) -> None:
     """Ask the champion: what label, or what translation, for each text."""
     _commands().predict(_prepare(), name, texts or [], file, json)
+
+
+@app.command(epilog="Example: `refit features reviews 'Works like a charm.'`")
+def features(name: Name, text: Text, json: AsJson = False) -> None:
+    """Last hidden states and pooled vectors of a text, by the champion."""
+    from deployments import inside_commands
+
+    inside_commands.features(_prepare(), name, text, json)
+
+
+@app.command(epilog="Example: `refit why reviews 'Not what I hoped for.'`")
+def why(
+    name: Name,
+    text: Text,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Ask about this label; default: the answer.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Which parts of a text speak for the champion's answer, checked to add up."""
+    from deployments import inside_commands
+
+    raise typer.Exit(inside_commands.why(_prepare(), name, text, label, json))
 
 
 @app.command(epilog="Example: `refit history reviews --verify`")
@@ -277,14 +301,18 @@ def _prepare() -> Any:
 
 def _check_base(recipe: Any) -> None:
     """Refuse a base that cannot be had before any server is started or row is read."""
-    from models.adapt import check_strategy, check_targets
     from models.base import check_fits, resolve_base
 
-    check_strategy(recipe.train)
+    has_adapters = recipe.train.strategy in ("lora", "qlora")
+    if has_adapters:
+        from models.adapt import check_strategy, check_targets
+
+        check_strategy(recipe.train)
     if recipe.base.scratch is None and not recipe.base.model.startswith("models:/"):
         base = resolve_base(recipe.base)
         check_fits(recipe.task, recipe.train, base.path, base.uri)
-        check_targets(recipe.train, base)
+        if has_adapters:
+            check_targets(recipe.train, base)
 
 
 def _commands() -> Any:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
+from records.attribution import Attribution
 from records.document import DecisionDocument
 from report import origin, scores, training
 from report.html import Html, el, join, note, trusted
+from report.reasons import NO_REASONS
+from report.reasons import reasons as reasons_part
 from report.sentence import headline
 from report.style import STYLE
 from report.verdict import verdict
@@ -22,7 +25,10 @@ Part = Callable[[DecisionDocument], Html]
 
 
 def render(
-    document: DecisionDocument, texts: Mapping[str, str], written: Written = NOTHING_WRITTEN
+    document: DecisionDocument,
+    texts: Mapping[str, str],
+    written: Written = NOTHING_WRITTEN,
+    reasons: Mapping[str, Attribution] = NO_REASONS,
 ) -> str:
     """The whole page of one decision, as self-contained HTML.
 
@@ -30,6 +36,7 @@ def render(
         document: everything that the run left behind; missing or NaN parts are said, not raised.
         texts: item id -> text, for the flips that may be shown; missing ones are said to be missing.
         written: right and given answers, where they are texts.
+        reasons: item id -> what each place of its text added to the challenger's answer.
 
     Returns:
         HTML that encodes to UTF-8 whatever the texts hold.
@@ -42,12 +49,15 @@ def render(
         ("calibration", "Calibration", training.calibration),
         ("slices", "Slices", scores.slices),
         ("flips", "Changed answers", lambda d: scores.flips(d, texts, written)),
+        ("reasons", "Reasons", lambda d: reasons_part(d, texts, reasons)),
         ("data", "Data", origin.data),
         ("power", "Power", origin.power),
         ("cost", "Cost", origin.cost),
         ("lineage", "Lineage", origin.lineage),
         ("recipe", "Recipe", origin.recipe),
     ]
+    if not reasons:
+        parts = [part for part in parts if part[0] != "reasons"]
     if not facts_of(document).has_labels:
         parts = [part for part in parts if part[0] not in OF_LABELS]
     links = [el("a", title, href=f"#{name}") for name, title, _ in parts]

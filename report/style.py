@@ -68,6 +68,11 @@ dt { color: var(--muted); } dd { margin: 0; }
 details { margin: .5rem 0 1rem; }
 summary { cursor: pointer; color: var(--accent); padding: .35rem 0; font-size: .9rem; }
 .text { text-align: start; white-space: pre-wrap; max-width: 34rem; min-width: 14rem; overflow-wrap: anywhere; }
+mark { color: inherit; background: none; border-radius: 2px; }
+.for-1, .for-2, .for-3, .for-4 { background: color-mix(in srgb, var(--good) calc(var(--s) * 1%), transparent); }
+.against-1, .against-2, .against-3, .against-4 { background: color-mix(in srgb, var(--bad) calc(var(--s) * 1%), transparent);
+  text-decoration: underline dotted; }
+.for-1, .against-1 { --s: 10; } .for-2, .against-2 { --s: 20; } .for-3, .against-3 { --s: 32; } .for-4, .against-4 { --s: 45; }
 .absent { color: var(--muted); font-style: italic; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr));
   gap: 1.25rem 2rem; }

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from data_checks.items import as_items
 from models.corpus import CORPUS_METRICS, as_array
+from models.why import WhyAnswer, WhyRequest
+from records.attribution import Attribution
 from records.data import DataRef
 from records.document import DecisionDocument
 from records.scores import Scorecard
@@ -18,8 +21,9 @@ from report.markdown import summary_markdown, summary_rows
 from report.page import render
 from report.view import Written, halves, scorecards
 from tasks.check import read_split
-from tasks.evaluate import outputs_key
-from tasks.objects import MissingObject, Store
+from tasks.evaluate import ScoringCrashed, outputs_key, run_fresh
+from tasks.objects import MissingObject, Store, StoreError
+from tasks.payload import open_folder
 from tasks.place import Place
 from tasks.registry import Registry
 from tasks.retries import RETRIED
@@ -27,6 +31,7 @@ from tasks.retries import RETRIED
 log = logging.getLogger("refit")
 
 NUM_SHOWN_FLIPS = 60
+NUM_REASONS = 10
 
 
 @task(name="report", task_run_name="write the report", **RETRIED)
@@ -38,7 +43,8 @@ def publish(place: Place, document: DecisionDocument) -> str:
     """
     store = place.open()
     name, digest = document.file.record.name, document.decision_digest
-    page = render(document, *shown_texts(place, document))
+    texts, written = shown_texts(place, document)
+    page = render(document, texts, written, reasons(place, document, texts))
     folder = Path(place.home) / "reports" / name / digest[:12]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
@@ -74,7 +80,7 @@ def shown_texts(place: Place, document: DecisionDocument) -> tuple[dict[str, str
         for compared in document.file.decision.comparisons
         for part in halves(compared, has_labels=TASKS[document.data.task].has_labels)
         for item in part[:NUM_SHOWN_FLIPS]
-    }
+    } | set(worst_flips(document))
     test = read_split(store, document.data.split("test"), place.cache)
     rows = as_items(test, document.data.task)
     rows = rows[rows["item_id"].isin(wanted)].set_index("item_id")
@@ -92,6 +98,40 @@ def _losses(card: Scorecard) -> dict[str, str]:
     values = CORPUS_METRICS[name].value(as_array(rows)) if rows else ()
     said = (f"{name.replace('_', ' ')} {value:.3f} nats" for value in values)
     return dict(zip(card.item_ids, said, strict=True))
+
+
+def reasons(
+    place: Place, document: DecisionDocument, texts: Mapping[str, str]
+) -> dict[str, Attribution]:
+    """Which words led the challenger to its worst new mistakes; nothing where that fails."""
+    items = worst_flips(document)
+    if not items:
+        return {}
+    log.info("asking the challenger about its %d surest new mistakes", len(items))
+    try:
+        folder = open_folder(place.open(), document.train.model_key, place.cache)
+        asked = {item: texts[item] for item in items if item in texts}
+        with place.scratch() as scratch:
+            answer = run_fresh(
+                "models.why", WhyRequest(model_path=str(folder), texts=asked), scratch
+            )
+    except (ScoringCrashed, StoreError) as exc:  # no reason is worth a lost report
+        answer = str(exc)
+    if isinstance(answer, str):
+        log.warning("the report shows no reasons: %s", answer)
+        return {}
+    return WhyAnswer.from_json(answer).attributions
+
+
+def worst_flips(document: DecisionDocument) -> list[str]:
+    """Items that the challenger lost to the first model it was compared with, the surest first."""
+    compared = document.file.decision.comparisons
+    if not compared or not TASKS[document.data.task].has_labels:
+        return []
+    card = document.file.record.challenger
+    confidence = dict(zip(card.item_ids, card.confidence, strict=True))
+    lost, _ = halves(compared[0], has_labels=True)
+    return sorted(lost, key=lambda item: -confidence.get(item, 0.0))[:NUM_REASONS]
 
 
 def _outputs(store: Store, card: Scorecard, wanted: set[str]) -> dict[str, str]:

@@ -38,6 +38,8 @@ def test_a_worse_challenger_is_refused_once(promoted: World) -> None:
     result = promoted.run(promoted.worse_recipe())
     assert_refused(promoted, result, "floor", "champion", "anchor")
     assert promoted.decision(result.decision_digest).decision.kind == "shown worse"
+    page = Path(result.report_path).read_text("utf-8")
+    assert page.count('class="for-4"') >= 10  # the ten surest new mistakes, each with its reasons
     assert promoted.throne() == throne
 
     # The same once more: known, not judged again, and nothing written.

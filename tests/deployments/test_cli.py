@@ -46,8 +46,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 
 def test_every_promised_command_is_there() -> None:
     assert set(COMMANDS) == {
-        "adopt", "check", "decisions", "doctor", "explain", "history", "init", "lookup", "predict",
-        "rebase", "reconcile", "release", "retire", "rollback", "run", "schema",
+        "adopt", "check", "decisions", "doctor", "explain", "features", "gc", "history", "init",
+        "lookup", "predict", "rebase", "reconcile", "release", "retire", "rollback", "run", "schema",
+        "verify", "why",
     }  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def test_every_command_has_an_example_and_json(command: str) -> None:
     done = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "150", "TERM": "dumb"})
     assert done.exit_code == 0
     assert f"Example: refit {command} " in done.output.replace("'", "") or command in (
-        "doctor", "predict",
+        "doctor", "gc", "predict",
     )  # fmt: skip
     assert "Example: " in done.output
     assert "--json" in done.output

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from records.attribution import Attribution, Piece
 from records.document import DecisionDocument
 from report.html import visible
 from report.page import render
@@ -15,7 +16,7 @@ VOID = {"meta", "br"}
 TAG_NAMES = """
 html head meta title style body header main nav section footer h1 h2 h3 p a ul li dl dt dd div span
 small b bdi code pre table caption thead tbody tfoot tr th td details summary figure figcaption
-svg desc line circle rect text polyline
+mark svg desc line circle rect text polyline
 """
 TAGS = frozenset(TAG_NAMES.split())
 
@@ -212,3 +213,37 @@ def test_style_has_enough_contrast_for_text(scheme: int, name: str) -> None:
         paper = re.findall(rf"--{ground}: (#\w{{6}})", STYLE)[scheme]
         dark, light = sorted((_luminance(ink), _luminance(paper)))
         assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def attribution(*pieces: tuple[int, int, float], gap: float = 0.0) -> Attribution:
+    return Attribution(
+        label="positive", probability=0.9, score=2.2, blank_score=0.2,
+        pieces=tuple(Piece(start=a, end=b, value=v) for a, b, v in pieces),
+        gap=gap, tolerance=0.04, num_steps=32,
+    )  # fmt: skip
+
+
+def test_reasons_shade_the_places_and_keep_every_character() -> None:
+    document = documents.shown_worse()
+    item = document.file.decision.comparisons[0].flips[0]
+    text = "<b>good</b> & bad\u202e!"
+    reasons = {item: attribution((3, 7, 1.6), (14, 17, -0.4))}
+    page = Page(render(document, {item: text}, reasons=reasons))
+    assert "<b>good</b> & bad[U+202E]!" in page.words
+    assert ("mark", "class", "for-4") in page.attributes
+    assert ("mark", "title", "+1.60") in page.attributes
+    assert ("mark", "class", "against-1") in page.attributes
+    assert set(page.tags) <= TAGS
+    assert "2, within 0.04" in page.words
+
+
+def test_reasons_that_do_not_add_up_are_not_called_reasons() -> None:
+    document = documents.shown_worse()
+    item = document.file.decision.comparisons[0].flips[0]
+    reasons = {item: attribution((0, 4, 1.0), gap=1.0)}
+    page = Page(render(document, {item: "good"}, reasons=reasons))
+    assert "no: 1 of 2 is missing, so do not read it as a reason" in page.words
+
+
+def test_a_page_without_reasons_has_no_such_part() -> None:
+    assert "Reasons" not in Page(page_of(documents.shown_worse())).words

@@ -1,0 +1,121 @@
+"""Commands that look inside the champion: features, why."""
+
+from typing import Any
+
+from deployments import screen
+from deployments.exits import Exit, UsageError
+from deployments.model_commands import find_entry
+from records.attribution import Attribution
+from records.ledger import LedgerEntry
+from records.task import TASKS
+from tasks.ledger import claimed_task
+from tasks.place import Place
+
+WIDTH = 24
+"""Characters of the longest bar."""
+
+
+def features(place: Place, name: str, text: str, as_json: bool) -> None:
+    """Last hidden states and pooled vectors of a text."""
+    from models.features import text_features
+
+    entry, classifier = _open(place, name, text)
+    found = text_features(classifier, text)
+    pooled = {"mean": found.mean_W, "head": found.head_F}
+    if as_json:
+        screen.print_json(
+            {
+                "name": name,
+                "version": entry.version,
+                "tokens": found.tokens,
+                "last_hidden_state": found.hidden_TW.tolist(),
+                "pooled": {kind: vector.tolist() for kind, vector in pooled.items()},
+            }
+        )
+        return
+    num_tokens, width = found.hidden_TW.shape
+    screen.print_pairs({"model": f"{name}, version {entry.version}"})
+    screen.print_table(
+        f"Last hidden states: {num_tokens} tokens of {width} numbers; --json gives them all",
+        ("token", "norm", "begins with"),
+        (
+            (token, f"{float((row**2).sum()) ** 0.5:.3f}", _begin(row))
+            for token, row in zip(found.tokens, found.hidden_TW, strict=True)
+        ),
+    )
+    screen.print_table(
+        "Vectors of the whole text",
+        ("pooled", "size", "begins with"),
+        ((kind, len(vector), _begin(vector)) for kind, vector in pooled.items()),
+    )
+
+
+def why(place: Place, name: str, text: str, label: str | None, as_json: bool) -> Exit:
+    """What each part of a text adds to the champion's answer."""
+    from models.why import attribute
+
+    entry, classifier = _open(place, name, text)
+    if label is not None and label not in classifier.labels:
+        raise UsageError(f"--label {label!r} is none of {name}'s: {', '.join(classifier.labels)}")
+    found = attribute(classifier, text, label)
+    if as_json:
+        screen.print_json(
+            {
+                "name": name,
+                "version": entry.version,
+                **found.model_dump(mode="json"),
+                "pieces": [
+                    {"text": text[p.start : p.end], **p.model_dump(mode="json")}
+                    for p in found.pieces
+                ],
+                "is_complete": found.is_complete,
+            }
+        )
+    else:
+        _show(text, found)
+    return Exit.DONE if found.is_complete else Exit.FAULT
+
+
+def _show(text: str, found: Attribution) -> None:
+    largest = max((abs(p.value) for p in found.pieces), default=0.0) or 1.0
+    screen.print_pairs({"answer": found.label, "probability": f"{found.probability:.4f}"})
+    screen.print_table(
+        "Log-odds that each part adds",
+        ("part", "adds", ""),
+        ((text[p.start : p.end], f"{p.value:+.3f}", _bar(p.value / largest)) for p in found.pieces),
+    )
+    total = found.score - found.blank_score
+    screen.print_pairs(
+        {
+            "sum": f"{sum(p.value for p in found.pieces):+.3f} of {total:+.3f}, from "
+            f"{found.blank_score:+.3f} for a blank text to {found.score:+.3f}",
+            "checked": f"off by {found.gap:.4f}, allowed {found.tolerance:.4f} "
+            f"({found.num_steps} points)",
+        }
+    )
+    if not found.is_complete:
+        screen.print_warning("the parts do not add up to the answer; do not read them as reasons")
+
+
+def _bar(share: float) -> str:
+    return ("+" if share > 0 else "-") * round(WIDTH * abs(share))
+
+
+def _begin(vector: Any) -> str:
+    return " ".join(f"{float(value):+.3f}" for value in vector[:4]) + " ..."
+
+
+def _open(place: Place, name: str, text: str) -> tuple[LedgerEntry, Any]:
+    """The champion's ledger entry and the champion itself."""
+    from models.predict import Classifier
+    from tasks.train import model_folder
+
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise UsageError(f"{text[:80]!r} is not UTF-8 text; convert it first") from exc
+    entry = find_entry(place, name, "champion")
+    task = claimed_task(place.open(), name)
+    if not TASKS[task].has_labels:
+        raise UsageError(f"{name!r} is made for {task}; only models that give labels can be opened")
+    return entry, Classifier.load(model_folder(place, entry.model_uri))
