@@ -5,6 +5,7 @@
 | REFIT_HOME | local folder for everything embedded | `.refit` |
 | REFIT_STORE | folder or `s3://bucket/prefix` | `$REFIT_HOME/store` |
 | REFIT_S3_ENDPOINT_URL | S3 server other than AWS | none |
+| REFIT_SERVE_PASSWORD | what `refit serve` asks for | none: loopback only |
 | REFIT_ACTOR | who acts, in ledger entries | the login name |
 | MLFLOW_TRACKING_URI | MLflow server or database | SQLite in `$REFIT_HOME` |
 | PREFECT_API_URL | Prefect server | a temporary one |
@@ -14,6 +15,8 @@ Credentials are never read here: boto3, MLflow, Prefect and the hub take their o
 
 import getpass
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.place import Place
@@ -26,7 +29,11 @@ QUIET = {
     # Its own seven retries take four minutes a call; tasks/retries.py comes on top.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # With a server, MLflow prints links among the JSON on stdout.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "refit",
+    # One "Finished in state Completed()" a task hides what a person wants to know.
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -62,12 +69,40 @@ def prepare_environment(place: Place, *, console_level: str = "ERROR") -> None:
         os.environ.setdefault("PREFECT_HOME", str(Path(place.home) / "prefect"))
 
 
+def clean_environment() -> dict[str, str]:
+    """This process's variables for a child, with quiet defaults and without any service's address."""
+    ours = ("PREFECT_", "MLFLOW_", "REFIT_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, **QUIET}
+
+
+@contextmanager
+def use_stack(variables: Mapping[str, str]) -> Iterator[None]:
+    """Connect this process to other services until the block ends."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        # Prefect has read its variables when it was imported.
+        with temporary_settings({PREFECT_API_URL: variables["PREFECT_API_URL"]}):
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def use_home(home: Path) -> None:
     """Keep everything of this process, and only its own, in `home`: for the demo."""
     for name in ("REFIT_STORE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
         os.environ.pop(name, None)
     os.environ["REFIT_HOME"] = str(home)
     os.environ["PREFECT_HOME"] = str(home.resolve() / "prefect")
+
+
+def serve_password() -> str:
+    """What `refit serve` asks for; empty: nothing."""
+    return os.environ.get("REFIT_SERVE_PASSWORD", "")
 
 
 def actor() -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
@@ -119,10 +120,26 @@ class Registry:
 
     def run_url(self, run_id: str) -> str:
         """Page of a run, where MLflow is a server; empty for an embedded database."""
-        if not self.place.tracking_uri.startswith("http") or not self.has_run(run_id):
+        if not self.has_pages or not self.has_run(run_id):
             return ""
         run = self.client.get_run(run_id)
         return f"{self.place.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether people can open what it holds in a browser."""
+        return self.place.tracking_uri.startswith("http")
+
+    def artifact_url(self, run_id: str, artifact_path: str) -> str:
+        """Page that shows a run's artifact; empty for an embedded database."""
+        page = self.run_url(run_id)
+        return f"{page}/artifacts/{quote(artifact_path)}" if page else ""
+
+    def version_url(self, name: str, version: str) -> str:
+        """Page of a model version; empty for an embedded database, or for no version."""
+        if not self.has_pages or not version:
+            return ""
+        return f"{self.place.tracking_uri}/#/models/{quote(name)}/versions/{version}"
 
     # Versions
 
@@ -166,12 +183,13 @@ class Registry:
         if known is not None:
             return str(known.version)
         run_id = run_id if run_id and self.has_run(run_id) else ""
-        source = self._log_model(name, model_path, run_id, task, description)
+        model_id = self._log_model(name, model_path, run_id, task, description)
         self._create_model(name)
         version = self.client.create_model_version(
             name,
-            source,
+            f"models:/{model_id}",
             run_id=run_id or None,
+            model_id=model_id,  # a server refuses the source without it, a database does not
             tags={TAG_DIGEST: model_digest, **tags},
             description=description[:100_000],
         )
@@ -192,7 +210,7 @@ class Registry:
                 info = _log_code(model_path, *SHIPPED[task], TASKS[task].example)
             else:
                 info = _log_classifier(model_path, TASKS[task].example, card)
-        return str(info.model_uri)
+        return str(info.model_id)
 
     # The alias, a projection of the ledger
 

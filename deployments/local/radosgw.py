@@ -4,21 +4,17 @@ Chosen because its conditional PUT is atomic (one winner of many), as on AWS; Op
 not, and moto accepts wrong secrets. Nothing is kept: the objects go when the processes go.
 """
 
-import http.client
 import secrets
 import shutil
-import socket
-import subprocess
-import time
+import signal
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+
+from deployments.local.processes import Child, Processes, StartError, answers, free_ports
 
 PROGRAMS = ("monmaptool", "ceph-mon", "ceph", "ceph-osd", "radosgw-admin", "radosgw")
-READY_LIMIT_S = 60.0
 MEMORY_LIMIT_BYTES = 8 * 2**30
 
 # Of one disposable node: no replicas, no authentication between its parts, no ports beyond loopback.
@@ -79,36 +75,35 @@ def missing_programs() -> tuple[str, ...]:
     return tuple(program for program in PROGRAMS if shutil.which(program) is None)
 
 
-@contextmanager
-def start(folder: Path) -> Iterator[S3Server]:
-    """A server that answers, until the block ends; its processes are killed, also after an error.
+def start(folder: Path, processes: Processes) -> S3Server:
+    """A server that answers, until `processes` close.
 
     Args:
         folder: empty or absent; holds configuration and logs. Keep its path below 80 characters,
             the limit of the sockets in it.
+        processes: where its programs are held.
 
     Raises:
-        RuntimeError: a program is missing, ends early, or the server is not ready in 60 s; with
-            the end of its log.
+        StartError: a program is missing, ends early, or the server is not ready in time; with the
+            end of its log.
     """
     if missing := missing_programs():
-        raise RuntimeError(f"missing {', '.join(missing)}: run deployments/local/install.sh")
-    mon_port, s3_port = _free_ports(2)
+        raise StartError(f"missing {', '.join(missing)}: run deployments/local/install.sh")
+    mon_port, s3_port = free_ports(2)
     server = S3Server(f"http://127.0.0.1:{s3_port}", "refit", secrets.token_hex(16))
-    with ExitStack() as stack:
-        cluster = _Cluster(folder.absolute(), stack)
-        cluster.configure(mon_port)
-        cluster.start_storage(mon_port)
-        cluster.start_gateway(server, s3_port)
-        yield server
+    cluster = _Cluster(folder.absolute(), processes)
+    cluster.configure(mon_port)
+    cluster.start_storage(mon_port)
+    cluster.start_gateway(server, s3_port)
+    return server
 
 
 @dataclass(frozen=True)
 class _Cluster:
-    """The processes of one server; `processes` kills them when it closes."""
+    """The programs of one server."""
 
     folder: Path
-    processes: ExitStack
+    processes: Processes
 
     def configure(self, mon_port: int) -> None:
         for name in ("mon", "osd", "rgw", "run", "log"):
@@ -126,77 +121,30 @@ class _Cluster:
         address = f"[v2:127.0.0.1:{mon_port}]"
         self._run("monmaptool", "--create", "--addv", "a", address, monmap)
         self._run("ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap)
-        self._spawn("ceph-mon", "-i", "a", "-f")
+        self._start("ceph-mon", "-i", "a", "-f")
         osd = str(uuid.uuid4())
         self._run("ceph", "osd", "new", osd)
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
-        self._spawn("ceph-osd", "-i", "0", "-f")
+        self._start("ceph-osd", "-i", "0", "-f")
 
     def start_gateway(self, server: S3Server, port: int) -> None:
         keys = (f"--access-key={server.access_key}", f"--secret-key={server.secret_key}")
         self._run("radosgw-admin", "user", "create", "--uid=refit", "--display-name=refit", *keys)
-        gateway = self._spawn(
+        gateway = self._start(
             "radosgw", "-f", "-n", "client.rgw", "--auth_client_required=none",
             "--ms_mon_client_mode=crc", f"--rgw-data={self.folder / 'rgw'}",
             f"--rgw-frontends=beast endpoint=127.0.0.1:{port} tcp_nodelay=1",
         )  # fmt: skip
-        deadline = time.monotonic() + READY_LIMIT_S
-        while not _answers(port):
-            if gateway.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"radosgw does not answer on port {port}: {self._log_tail()}")
-            time.sleep(0.05)
+        self.processes.wait_ready(gateway, lambda: answers(port))
 
     def _run(self, program: str, *arguments: str) -> None:
-        with self._log(program) as log:
-            try:
-                subprocess.run(
-                    self._command(program, arguments), stdin=subprocess.DEVNULL, stdout=log,
-                    stderr=log, timeout=READY_LIMIT_S, check=True,
-                )  # fmt: skip
-            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as exc:
-                # Not chained, not printed: the command line may hold the secret key.
-                what = type(exc).__name__
-                raise RuntimeError(f"{program} failed ({what}): {self._log_tail()}") from None
+        self.processes.run(program, self._command(program, arguments))
 
-    def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        # A killed parent must not leave servers behind.
-        leash = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
-        with self._log(program) as log:
-            process = subprocess.Popen(
-                (*leash, *self._command(program, arguments)), stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log,
-            )  # fmt: skip
+    def _start(self, program: str, *arguments: str) -> Child:
         # SIGKILL: a graceful stop can take two minutes, and nothing here is worth keeping.
-        self.processes.callback(process.wait)
-        self.processes.callback(process.kill)
-        return process
+        return self.processes.start(
+            program, self._command(program, arguments), stop_signal=signal.SIGKILL
+        )
 
     def _command(self, program: str, arguments: Sequence[str]) -> tuple[str, ...]:
         return (program, "-c", str(self.folder / "ceph.conf"), *arguments)
-
-    def _log(self, program: str) -> BinaryIO:
-        return (self.folder / "log" / f"{program}.out").open("ab")
-
-    def _log_tail(self) -> str:
-        logs = sorted((self.folder / "log").glob("*.out"), key=lambda path: path.stat().st_mtime)
-        text = "".join(path.read_text(errors="replace") for path in logs)
-        return text[-1000:] or f"see {self.folder / 'log'}"
-
-
-def _free_ports(num_ports: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(num_ports)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status < 500
-    except OSError:
-        return False
-    finally:
-        connection.close()
