@@ -4,7 +4,7 @@ TASK ?= classification
 BIN := .venv/bin
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test check bench mutants faults install services constraints clean
+.PHONY: docs demo test check bench mutants faults install services constraints clean
 
 demo: install  ## The whole story in five minutes, of TASK=classification, translation or chat.
 	$(BIN)/python -m deployments.demo $(TASK)
@@ -27,6 +27,10 @@ mutants: install  ## Break gate and ledger by hand; every break must be caught.
 
 faults: install  ## Kill a run at 60 writes and 40 instants; each rerun must end the same.
 	OMP_NUM_THREADS=1 REFIT_FAULTS=all $(BIN)/python -m pytest tests/faults
+
+docs: install  ## The guides as a site, in build/site.
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	$(BIN)/mkdocs build --strict --quiet
 
 install: .venv/installed
 
