@@ -40,12 +40,18 @@ Overrides = Annotated[
 
 @app.command(epilog="Example: `refit run deployments/recipes/reviews.yaml --set train.epochs=2`")
 def run(
-    recipe: RecipePath, set_: Overrides = None, reason: Reason = "", json: AsJson = False
+    recipe: RecipePath,
+    set_: Overrides = None,
+    reason: Reason = "",
+    mode: Annotated[
+        str, typer.Option(help="promote, or 'dry run' (train and judge), or 'evaluate only'.")
+    ] = "promote",
+    json: AsJson = False,
 ) -> None:
     """Ingest, check, train, judge; promote the challenger if it proves its worth."""
     from flows.recipe import load_recipe
 
-    loaded = load_recipe(recipe, set_ or [])
+    loaded, checked = load_recipe(recipe, set_ or []), _mode(mode)
     _check_base(loaded)
     place = _prepare()
     is_new = not (Path(place.home) / "mlflow.db").exists()
@@ -53,7 +59,7 @@ def run(
     from flows.retrain import retrain
     from flows.settings import actor
 
-    result = retrain(loaded.model_dump(mode="json"), actor=actor(), reason=reason)
+    result = retrain(loaded.model_dump(mode="json"), actor=actor(), reason=reason, mode=checked)
     if result.outcome == "data_refused":
         from deployments.data_commands import show_refused_data
 
@@ -189,6 +195,47 @@ def rollback(
     _commands().show_change(entry, json, f"promotions are held until `refit release {name}`")
 
 
+@app.command(epilog="Example: `refit approve 5b1f09 --by 'Ann Lee' --reason 'read the report'`")
+def approve(
+    decision: Annotated[str, typer.Argument(help="See `refit decisions`.", show_default=False)],
+    by: Annotated[str, typer.Option("--by", help="Who answers for it.", show_default=False)],
+    reason: NeededReason,
+    refuse: Annotated[bool, typer.Option("--refuse", help="Say no.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Answer a promotion that waits for a person; the next `refit run` acts on it."""
+    place = _prepare()
+    from tasks.approval import answer
+    from tasks.decide import find_decision
+
+    store = place.open()
+    name, digest = find_decision(store, decision)
+    said = answer(store, name, digest, is_approved=not refuse, approver=by, reason=reason)
+    if json:
+        screen.print_json(said.model_dump(mode="json"))
+    else:
+        screen.out.print(f"{'approved' if said.is_approved else 'refused'} by {said.approver}")
+
+
+@app.command(
+    epilog="Example: `refit override 5b1f09 --by 'Ann Lee' --reason 'legal wants it out today'`"
+)
+def override(
+    decision: Annotated[str, typer.Argument(help="See `refit decisions`.", show_default=False)],
+    by: Annotated[str, typer.Option("--by", help="Who answers for it.", show_default=False)],
+    reason: NeededReason,
+    json: AsJson = False,
+) -> None:
+    """Put a refused challenger live against the gate; the ledger keeps who and why."""
+    place = _prepare()
+    from tasks.changes import override as put_live
+    from tasks.decide import find_decision
+
+    name, digest = find_decision(place.open(), decision)
+    entry = put_live(place, name, digest, actor=by, reason=reason)
+    _commands().show_change(entry, json, "against the gate: the ledger says so")
+
+
 @app.command(epilog="Example: `refit release reviews --reason 'fixed in the data'`")
 def release(name: Name, reason: Reason = "", json: AsJson = False) -> None:
     """Lift the hold that a rollback set."""
@@ -266,6 +313,73 @@ def gc(
     raise typer.Exit(collect_garbage(place, yes, json))
 
 
+@app.command(epilog="Example: `refit serve reviews --port 8000`")
+def serve(
+    name: Name,
+    host: Annotated[str, typer.Option(help="Others than loopback need a password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port.")] = 8000,
+    every: Annotated[float, typer.Option(min=0.05, help="Seconds between looks.")] = 2.0,
+) -> None:
+    """Answer over HTTP by the champion; a new one takes over warm, and no request fails.
+
+    POST /predict {"texts": [...]}, GET /health. REFIT_SERVE_PASSWORD sets a password (basic).
+    """
+    from flows.settings import serve_password
+
+    place = _prepare()
+    from deployments.serve import serve as answer
+
+    _commands().check_known(place, name)
+    answer(place, name, host=host, port=port, every_s=every, password=serve_password())
+
+
+@app.command(epilog="Example: `refit up deployments/recipes`")
+def up(
+    folder: Annotated[Path, typer.Argument(help="Recipes to deploy.")] = Path(
+        "deployments/recipes"
+    ),
+    real: Annotated[
+        bool, typer.Option("--real", help="PostgreSQL and S3, private and not kept.")
+    ] = False,
+    prefect_port: Annotated[int, typer.Option(help="Preferred; another one if in use.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Preferred; another one if in use.")] = 5000,
+    limit: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 2,
+) -> None:
+    """Start Prefect, MLflow and a worker here, deploy every recipe of a folder, show what runs."""
+    place = _prepare()
+    from deployments.up import up as start_all
+
+    ports = prefect_port, mlflow_port
+    raise typer.Exit(start_all(Path(place.home), folder, is_real=real, ports=ports, limit=limit))
+
+
+@app.command(epilog="Example: `refit deploy deployments/recipes --pool refit`")
+def deploy(
+    recipes: Annotated[list[Path], typer.Argument(help="Files or folders.", show_default=False)],
+    pool: Annotated[str, typer.Option(help="Work pool that runs them.", show_default=False)],
+    kind: Annotated[
+        str, typer.Option(help="Of the pool: process, docker or kubernetes.")
+    ] = "process",
+    environment: Annotated[
+        str, typer.Option(help="Ends the deployments' names; empty: the pool's name.")
+    ] = "",
+    image: Annotated[str, typer.Option(help="Container image, for docker and kubernetes.")] = "",
+    json: AsJson = False,
+) -> None:
+    """Deploy recipes on the Prefect server that PREFECT_API_URL names."""
+    _prepare()
+    from deployments.up import deploy_all, load_recipes
+    from tasks.orchestrator import require_server
+
+    require_server()
+    names = deploy_all(load_recipes(recipes), pool, environment or pool, kind, image)
+    if json:
+        screen.print_json(names)
+    else:
+        for name in names:
+            screen.out.print(name, markup=False)
+
+
 @app.command(epilog="Example: `refit doctor`")
 def doctor(json: AsJson = False) -> None:
     """Versions, services, the store's conditional write, the base model: what is wrong, how to mend."""
@@ -297,6 +411,16 @@ def _prepare() -> Any:
         raise UsageError(f"REFIT_HOME={place.home}: {exc.strerror}; name another folder") from exc
     screen.show_log()
     return place
+
+
+def _mode(mode: str) -> Any:
+    from typing import get_args
+
+    from flows.form import Mode
+
+    if mode not in get_args(Mode):
+        raise UsageError(f"--mode {mode!r} is none of: {', '.join(get_args(Mode))}")
+    return mode
 
 
 def _check_base(recipe: Any) -> None:

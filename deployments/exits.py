@@ -29,10 +29,14 @@ class Exit(IntEnum):
         return {
             "promoted": cls.DONE,
             "unchanged": cls.DONE,
+            "would_promote": cls.DONE,
+            "evaluated": cls.DONE,
             "refused": cls.REFUSED,
             "data_refused": cls.DATA_REFUSED,
+            "declined": cls.REFUSED,
             "held": cls.WAITING,
             "already_running": cls.ALREADY_RUNNING,
+            "waiting": cls.WAITING,
         }[outcome]
 
 

@@ -21,6 +21,10 @@ COLOURS = {
     "data_refused": "bold red",
     "held": "bold yellow",
     "already_running": "bold yellow",
+    "waiting": "bold yellow",
+    "declined": "bold red",
+    "would_promote": "bold green",
+    "evaluated": "bold cyan",
 }
 
 

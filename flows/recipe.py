@@ -10,9 +10,11 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from data_checks.config import ChecksConfig, DataConfig, SplitConfig
+from flows.gate import GateConfig
+from flows.schedule import ScheduleConfig, WatchConfig
 from models.config import BaseConfig, TrainConfig
 from records.base import Record
-from records.policy import LOSSES, GatePolicy
+from records.policy import LOSSES
 from records.task import TASKS, Task
 
 
@@ -46,7 +48,9 @@ class Recipe(Record):
     split: SplitConfig = SplitConfig()
     base: BaseConfig = BaseConfig()
     train: TrainConfig = TrainConfig()
-    gate: GatePolicy
+    gate: GateConfig
+    schedule: ScheduleConfig | None = Field(None, description="When it runs by itself.")
+    watch: WatchConfig | None = Field(None, description="Runs when its data has new rows.")
 
     @property
     def registered_name(self) -> str:

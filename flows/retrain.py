@@ -4,29 +4,58 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from prefect import flow
 from prefect.states import Completed
 
+from flows.approval import approved
 from flows.costs import Costs
+from flows.form import (
+    Actor,
+    DataUri,
+    Epochs,
+    LearningRate,
+    Mode,
+    ModeChoice,
+    Reason,
+    RecipeValues,
+    Strategy,
+    changed,
+)
 from flows.recipe import Recipe, parse_recipe
+from flows.settings import actor as own_name
 from flows.settings import load_place
 from models.power import power_table
+from records.approval import Answer
 from records.data import DataRef
 from records.document import DecisionDocument, Outcome, TrainResult
 from records.evaluation import Candidate, IndexEntry, RunResult
 from records.ledger import LedgerEntry
 from report.card import model_card
+from report.markdown import question_markdown
 from tasks.check import check
 from tasks.decide import decide_challenger, read_decision, read_index
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
 from tasks.lease import AlreadyRunning, lease
-from tasks.ledger import ChampionChanged, anchor, champion, check_claim, history, is_held
+from tasks.ledger import (
+    ChampionChanged,
+    LedgerError,
+    anchor,
+    champion,
+    check_claim,
+    history,
+    is_held,
+)
 from tasks.place import Place
 from tasks.promote import promote
-from tasks.publish import publish, publish_refused_data, report_key
+from tasks.publish import (
+    publish,
+    publish_evaluation,
+    publish_refused_data,
+    report_key,
+    report_links,
+)
 from tasks.reconcile import reconcile
 from tasks.registry import Registry
 from tasks.train import base_digest, read_result, train_challenger, train_key
@@ -38,18 +67,32 @@ MAX_DECISIONS = 3
 
 
 @flow(name="retrain", flow_run_name="retrain {recipe[name]}")
-def retrain(recipe: dict[str, Any], actor: str = "", reason: str = "") -> RunResult:
+def retrain(
+    recipe: RecipeValues,
+    data: DataUri = None,
+    epochs: Epochs = None,
+    learning_rate: LearningRate = None,
+    strategy: Strategy = None,
+    mode: ModeChoice = "promote",
+    reason: Reason = "",
+    actor: Actor = "",
+) -> RunResult:
     """Make a challenger of a recipe, judge it, and promote it if it proves its worth.
 
-    Args:
-        recipe: the recipe's values, as in its YAML file.
-        actor: who asked, for the ledger.
-        reason: why, for the ledger.
+    Args: see flows/form.py, which is the form of this flow's deployments.
 
     Returns:
         How it ended; the run's state is completed and named after the outcome.
     """
-    request = Request(recipe=parse_recipe(recipe), place=load_place(), actor=actor, reason=reason)
+    log.setLevel(logging.INFO)  # Prefect takes the rooms' log along, but leaves its level
+    asked = {"data": data, "epochs": epochs, "learning_rate": learning_rate, "strategy": strategy}
+    request = Request(
+        recipe=parse_recipe(recipe, changed(recipe, **asked)),
+        place=load_place(),
+        mode=mode,
+        actor=actor or own_name(),
+        reason=reason,
+    )
     result = run(request)
     # Prefect unwraps a state: callers get the result, the UI a run named Promoted, Refused, ...
     name = result.outcome.replace("_", " ").capitalize()
@@ -62,6 +105,7 @@ class Request:
 
     recipe: Recipe
     place: Place
+    mode: Mode
     actor: str
     reason: str
     costs: Costs = field(default_factory=Costs)
@@ -90,6 +134,8 @@ def run(request: Request) -> RunResult:
     if not data.report.passed:
         return refuse_data(data, name)
     say_counts(data)
+    if request.mode == "evaluate only":
+        return measure(request, data)
     say_power(recipe, data)
     with costs.step("base"):
         base = base_digest(place, recipe.base, data)
@@ -116,6 +162,29 @@ def make_and_judge(request: Request, data: DataRef, key: str) -> RunResult:
     raise ChampionChanged(f"the champion of {name!r} changed {MAX_DECISIONS} times; run again")
 
 
+def measure(request: Request, data: DataRef) -> RunResult:
+    """Score champion and anchor on today's items; nothing is trained, decided or promoted.
+
+    Raises:
+        LedgerError: there is no champion.
+    """
+    live = champion(entries := request.history())
+    if live is None:
+        raise LedgerError(f"{request.name!r} has no champion to evaluate; promote one first")
+    key = evaluate(
+        request.place, data, request.recipe.gate.slices, incumbents(entries), with_baselines=False
+    )
+    recipe = request.recipe
+    said = publish_evaluation(request.place, request.name, key, recipe.gate.metric, recipe.task)
+    return RunResult(
+        name=request.name,
+        outcome="evaluated",
+        summary=f"Version {live.version}: {said}",
+        version=live.version,
+        data_key=data.data_key,
+    )
+
+
 def judge(request: Request, data: DataRef, challenger: TrainResult) -> RunResult:
     """Evaluate, decide, and act on the decision."""
     recipe, place, costs = request.recipe, request.place, request.costs
@@ -138,7 +207,7 @@ def judge(request: Request, data: DataRef, challenger: TrainResult) -> RunResult
             request.name,
             data,
             evaluation,
-            recipe.gate,
+            recipe.gate.policy,
             recipe.split.salt,
             challenger.train_key,
         )
@@ -173,9 +242,20 @@ def act(request: Request, document: DecisionDocument) -> tuple[Outcome, str]:
     version = live.version if live else ""
     if document.outcome == "refused":
         return "refused", version
+    if request.mode == "dry run":
+        return "would_promote", version
     if held := is_held(entries):
         log.warning("would promote, held by %s; `refit release %s` lifts it", held, request.name)
         return "held", version
+    approver = ""
+    if request.recipe.gate.approval == "required":
+        answer = ask_person(request, document)
+        if answer is None:
+            return "waiting", version
+        if not answer.is_approved:
+            log.warning("not approved by %s: %s", answer.approver or "anybody", answer.reason)
+            return "declined", version
+        approver = answer.approver
     promoted = promote(
         request.place,
         request.name,
@@ -185,23 +265,46 @@ def act(request: Request, document: DecisionDocument) -> tuple[Outcome, str]:
         model_card(document),
         request.actor,
         request.reason or document.file.decision.summary,
+        approver,
     )
     reconcile(request.place, request.name)
     return "promoted", promoted.version
 
 
+def ask_person(request: Request, document: DecisionDocument) -> Answer | None:
+    """The answer of a person; a run in Prefect is suspended until there is one."""
+
+    def show() -> str:
+        waiting = document.model_copy(update={"outcome": "waiting"})
+        publish(request.place, waiting)
+        return question_markdown(waiting, report_links(request.place, waiting))
+
+    return approved(
+        request.place.open(),
+        request.name,
+        document.decision_digest,
+        request.recipe.gate.approval_hours,
+        show,
+    )
+
+
 def candidates(challenger: TrainResult, entries: tuple[LedgerEntry, ...]) -> tuple[Candidate, ...]:
     """The challenger first, then the champion and the anchor, where there are any."""
-    others: Mapping[str, LedgerEntry | None] = {
-        "champion": champion(entries),
-        "anchor": anchor(entries) if champion(entries) else None,
-    }
     own = Candidate(
         role="challenger",
         model_digest=challenger.model_digest,
         model_key=challenger.model_key,
     )
-    return own, *(
+    return own, *incumbents(entries)
+
+
+def incumbents(entries: tuple[LedgerEntry, ...]) -> tuple[Candidate, ...]:
+    """The champion and the anchor, where there are any."""
+    others: Mapping[str, LedgerEntry | None] = {
+        "champion": champion(entries),
+        "anchor": anchor(entries) if champion(entries) else None,
+    }
+    return tuple(
         Candidate(role=role, model_digest=entry.model_digest, model_key=entry.model_uri)
         for role, entry in others.items()
         if entry is not None

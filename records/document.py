@@ -6,7 +6,10 @@ from records.base import Record
 from records.data import DataRef
 from records.decision import Decision, GateRecord
 
-Outcome = Literal["promoted", "unchanged", "refused", "data_refused", "held", "already_running"]
+Outcome = Literal[
+    "promoted", "unchanged", "refused", "data_refused", "held", "already_running",
+    "would_promote", "evaluated", "waiting", "declined",
+]  # fmt: skip
 
 
 class CurvePoint(Record):

@@ -55,7 +55,7 @@ class RunResult(Record):
 
     name: str
     outcome: str
-    """An Outcome of records/document.py."""
+    """An Outcome of records/document.py, or `rolled_back`."""
     summary: str
     version: str = ""
     decision_digest: str = ""

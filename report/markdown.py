@@ -1,8 +1,11 @@
 """The decision in Markdown: a summary and a table of rules, for the run's page in Prefect."""
 
 import re
+from collections.abc import Iterable, Mapping
 
 from records.document import DecisionDocument
+from records.evaluation import Evaluation
+from records.scores import Scorecard
 from report.figures import capital, count, counted, metric_name, moment, score
 from report.html import visible
 from report.scores import MARKS
@@ -12,6 +15,7 @@ from report.view import facts_of, interval_text, role_name, rule_name, scorecard
 SPECIAL = re.compile(r"[\\`*_\[\]#|~$@]|(?<=www)\.|:(?=//)|^[-+=]", re.IGNORECASE)
 """What begins markup or a link anywhere, and a list at the start."""
 NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
+NBSP = "\N{NO-BREAK SPACE}"
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -42,25 +46,38 @@ def summary_rows(document: DecisionDocument) -> list[dict[str, str]]:
     ]
 
 
-def summary_markdown(document: DecisionDocument, *, report_uri: str) -> str:
-    """Verdict, scores, rules and where the whole report lies, as Markdown."""
+def summary_markdown(document: DecisionDocument, links: Mapping[str, str]) -> str:
+    """Verdict, scores, rules and where to read on, as Markdown.
+
+    Args:
+        document: the decision with its circumstances.
+        links: title -> address; an empty address is left out.
+    """
     record, report = document.file.record, document.data.report
     dropped = report.num_in - report.num_kept
     rules = markdown_table(
-        [{k: row[k] for k in ("rule", "result", "reason")} for row in summary_rows(document)]
+        [
+            {"rule": row["rule"], "": row["result"].replace(" ", NBSP), "reason": row["reason"]}
+            for row in summary_rows(document)
+        ]
     )
     parts = [
         f"# {escape_markdown(headline(document))}",
         escape_markdown(sentence(document)),
-        escape_markdown(document.file.decision.summary),
+        _links(links),
         markdown_table(score_rows(document)),
         rules,
         f"Data: {counted(report.num_in, 'row')} in, {count(dropped)} dropped; "
         f"{counted(len(record.items.item_ids), 'test item')}. "
         f"Decision `{digest(document.decision_digest)}`, {escape_markdown(moment(document.time))}.",
-        f"Whole report: {_linked(report_uri)}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def question_markdown(document: DecisionDocument, links: Mapping[str, str]) -> str:
+    """What somebody reads above the form of an approval: short, or the form would be out of sight."""
+    parts = [f"**{escape_markdown(headline(document))}**", escape_markdown(sentence(document))]
+    return "\n\n".join([*parts, _links(links)]) + "\n"
 
 
 def digest(text: str) -> str:
@@ -68,10 +85,39 @@ def digest(text: str) -> str:
     return re.sub(r"[^0-9A-Za-z:._/-]", "?", text) or "none"
 
 
-def _linked(uri: str) -> str:
-    """A plain web address as a link, anything else as text."""
-    is_plain = re.fullmatch(r"https?://[\w.:/%#?=&+~-]+", uri)
-    return f"<{uri}>" if is_plain else escape_markdown(uri)
+def _links(links: Mapping[str, str]) -> str:
+    """Plain web addresses as links, anything else as text."""
+    lines = [
+        f"- [{title}]({uri})"
+        if re.fullmatch(r"https?://[\w.:/%#?=&+~-]+", uri)
+        else f"- {title}: {escape_markdown(uri)}"
+        for title, uri in links.items()
+        if uri
+    ]
+    return "\n".join(lines)
+
+
+def evaluation_sentence(card: Scorecard, metric: str) -> str:
+    """What a model reached on today's items, or why it could not be scored."""
+    if card.error:
+        return f"it could not be scored: {card.error}"
+    reached = f"{metric_name(metric)} {score(metric, card.metrics.get(metric))}"
+    return f"{reached} on {counted(len(card.item_ids), 'test item')} of today"
+
+
+def evaluation_markdown(
+    name: str, evaluation: Evaluation, said: str, metrics: Iterable[str]
+) -> str:
+    """Scores of the models in production, as Markdown."""
+    lineage = evaluation.lineage
+    parts = [
+        f"# {escape_markdown(name)}: {escape_markdown(said)}",
+        "Nothing was trained, decided or promoted.",
+        markdown_table(_score_rows(evaluation.cards, metrics)),
+        f"{counted(lineage.num_dropped_total, 'test group')} of {count(lineage.num_test_groups)} "
+        "left out, since a model was trained on them.",
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def markdown_table(rows: list[dict[str, str]]) -> str:
@@ -85,11 +131,14 @@ def markdown_table(rows: list[dict[str, str]]) -> str:
 
 def score_rows(document: DecisionDocument) -> list[dict[str, str]]:
     """All metrics of all models, as rows of a table."""
-    names = facts_of(document).shown
+    return _score_rows(scorecards(document.file.record), facts_of(document).shown)
+
+
+def _score_rows(cards: Iterable[Scorecard], names: Iterable[str]) -> list[dict[str, str]]:
     return [
         {
             "model": escape_markdown(role_name(card.role)),
             **{metric_name(n): score(n, card.metrics.get(n)) for n in names},
         }
-        for card in scorecards(document.file.record)
+        for card in cards
     ]

@@ -8,6 +8,9 @@ from report.view import main_comparison, metric_of, own_score, role_name
 HEADLINES = {
     "unchanged": "Unchanged: there was nothing new to decide",
     "held": "Held: it would be promoted, but promotions are on hold",
+    "waiting": "Waiting for approval: the gate agrees, a person has the last word",
+    "declined": "Refused: the gate agreed, but it was not approved",
+    "would_promote": "Would promote: a dry run, so production was left alone",
     "data_refused": "Refused: the data did not pass its checks",
 }
 WHY = {
@@ -77,6 +80,12 @@ def _follows(document: DecisionDocument) -> str:
     decision, record = document.file.decision, document.file.record
     if document.outcome == "held":
         return f"promotions are on hold, so {_stays(document)}"
+    if document.outcome == "waiting":
+        return f"it goes live once somebody approves; until then {_stays(document)}"
+    if document.outcome == "declined":
+        return f"it was not approved, so {_stays(document)}"
+    if document.outcome == "would_promote":
+        return f"it would go live, but this was a dry run, so {_stays(document)}"
     if document.outcome == "refused":
         return f"{THEREFORE[decision.kind]}, so {_stays(document)}"
     if decision.verdict == "refuse":

@@ -1,4 +1,4 @@
-"""What people do to a ledger by hand: rollback, release, rebase, retire, adopt."""
+"""What people do to a ledger by hand: rollback, override, release, rebase, retire, adopt."""
 
 import logging
 import shutil
@@ -7,8 +7,9 @@ from pathlib import Path
 from models.predict import Classifier
 from records.base import digest_of, file_sha256
 from records.ledger import Action, LedgerEntry
+from tasks.decide import read_decision
 from tasks.ledger import LedgerError, append, champion, history, is_held, rollback_target
-from tasks.payload import put_folder
+from tasks.payload import open_folder, put_folder
 from tasks.place import Place
 from tasks.promote import draft_entry
 from tasks.reconcile import check_mirror, reconcile
@@ -41,6 +42,56 @@ def roll_back(
             reason=reason,
         ),
     )
+
+
+def override(
+    place: Place, name: str, decision_digest: str, *, actor: str, reason: str
+) -> LedgerEntry:
+    """Put the challenger of a decision live, whatever its verdict; the ledger says so.
+
+    The one way past the gate. It never becomes the anchor, and lifts a rollback's bar on its model.
+
+    Args:
+        place: where things are.
+        name: registered model.
+        decision_digest: a stored decision about it.
+        actor: the person who answers for it.
+        reason: why.
+
+    Raises:
+        LedgerError: nobody is named or no reason given, or the model is champion already.
+        DecisionError, MissingObject: there is no such decision, or its model is gone.
+    """
+    if not actor.strip() or not reason.strip():
+        raise LedgerError("an override needs the name of who answers for it, and a reason")
+    store, registry = place.open(), Registry(place)
+    entries = history(store, name)
+    check_mirror(registry, name, entries)
+    record = read_decision(store, name, decision_digest).record
+    digest = record.challenger.model_digest
+    live = champion(entries)
+    if live is not None and live.model_digest == digest:
+        raise LedgerError(f"version {live.version} of {name!r} is that model; it is live already")
+    version = registry.register(
+        name=name,
+        model_path=open_folder(store, f"models/{digest}", place.cache),
+        model_digest=digest,
+        run_id="",
+        task=record.task,
+        description=f"Went live by override, against the gate: {actor}: {reason}",
+        tags={"refit.decision": decision_digest},
+    )
+    draft = draft_entry(
+        action="override",
+        version=version,
+        model_digest=digest,
+        model_uri=f"models/{digest}",
+        decision_digest=decision_digest,
+        actor=actor,
+        approver=actor,
+        reason=reason,
+    )
+    return _append(place, name, entries, draft)
 
 
 def release(place: Place, name: str, *, actor: str, reason: str) -> LedgerEntry:

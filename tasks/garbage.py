@@ -21,6 +21,7 @@ from pathlib import Path
 from records.base import Record
 from records.document import TrainResult
 from records.evaluation import Evaluation
+from tasks.approval import asks
 from tasks.decide import read_decision
 from tasks.lease import lease
 from tasks.ledger import history, known_ledgers
@@ -136,6 +137,14 @@ def _needed(store: Store) -> set[str]:
             if entry.decision_digest:
                 record = read_decision(store, name, entry.decision_digest).record
                 needed |= {f"data/{record.data_key}", f"snapshots/{record.data_digest}"}
+    for asked, given in asks(store):
+        if given is None:  # a person may still approve
+            record = read_decision(store, asked.name, asked.decision_digest).record
+            needed |= {
+                f"models/{record.challenger.model_digest}",
+                f"data/{record.data_key}",
+                f"snapshots/{record.data_digest}",
+            }
     return needed
 
 

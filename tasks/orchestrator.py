@@ -1,4 +1,26 @@
-"""What is known about the Prefect server in use."""
+"""What is known about the Prefect server in use, and what runs on it."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+
+class NoServer(ValueError):
+    """What was asked needs a Prefect server that stays."""
+
+
+class SeenRun(NamedTuple):
+    """A flow run as the server tells it."""
+
+    run_id: str
+    flow: str
+    name: str
+    state: str
+    """E.g. Running, Promoted, Crashed."""
+    is_over: bool
+    message: str
+    started: datetime | None
+    doing: tuple[str, ...]
+    """Names of its tasks that run now."""
 
 
 def describe_api() -> str:
@@ -17,3 +39,72 @@ def describe_api() -> str:
         if (problem := client.api_healthcheck()) is not None:
             raise ConnectionError(f"{url} does not answer: {problem}")
     return f"{url} answers"
+
+
+def require_server() -> None:
+    """Raise NoServer unless PREFECT_API_URL, or a profile of Prefect's, names a server."""
+    from prefect.settings import get_current_settings
+
+    if not get_current_settings().api.url:
+        raise NoServer("no Prefect server is named; set PREFECT_API_URL, or start `refit up`")
+
+
+def recent_runs(most: int = 8) -> tuple[SeenRun, ...]:
+    """The latest runs that have left the schedule, oldest first."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    waiting = filters.FlowRunFilterStateType(not_any_=[StateType.SCHEDULED])
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            flow_run_filter=filters.FlowRunFilter(
+                state=filters.FlowRunFilterState(type=waiting),
+                parent_flow_run_id=None,
+            ),
+            sort=FlowRunSort.START_TIME_DESC,
+            limit=most,
+        )
+        running = [run.id for run in runs if run.state and run.state.is_running()]
+        tasks = client.read_task_runs(
+            flow_run_filter=filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=running)),
+            task_run_filter=filters.TaskRunFilter(
+                state=filters.TaskRunFilterState(
+                    type=filters.TaskRunFilterStateType(any_=[StateType.RUNNING])
+                )
+            ),
+        ) if running else []  # fmt: skip
+        flows = {flow.id: flow.name for flow in client.read_flows()}
+    return tuple(
+        SeenRun(
+            run_id=str(run.id),
+            flow=flows.get(run.flow_id, ""),
+            name=run.name,
+            state=run.state.name or run.state.type.value.capitalize() if run.state else "",
+            is_over=bool(run.state and run.state.is_final()),
+            message=(run.state.message or "") if run.state else "",
+            started=run.start_time,
+            doing=tuple(task.name for task in tasks if task.flow_run_id == run.id),
+        )
+        for run in reversed(runs)
+    )
+
+
+def end_suspended_run(run_id: str, name: str, message: str) -> bool:
+    """Complete a run that is suspended, under that name; False: it was not suspended."""
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Completed
+
+    with get_client(sync_client=True) as client:
+        try:
+            run = client.read_flow_run(UUID(run_id))
+        except ObjectNotFound:
+            return False
+        if run.state is None or not run.state.is_paused():
+            return False
+        client.set_flow_run_state(run.id, Completed(name=name, message=message), force=True)
+        return True

@@ -28,6 +28,7 @@ def promote(
     card: str,
     actor: str,
     reason: str,
+    approver: str = "",
 ) -> LedgerEntry:
     """Bring the challenger of a `promote` decision to the throne, exactly once.
 
@@ -38,7 +39,7 @@ def promote(
         train: the challenger.
         decision_digest: a stored decision with verdict `promote`.
         card: model card, Markdown.
-        actor, reason: for the ledger.
+        actor, reason, approver: for the ledger.
 
     Raises:
         ValueError: the decision is not `promote`, or not about this challenger.
@@ -71,6 +72,7 @@ def promote(
         is_anchor=file.decision.is_superior_to_anchor,
         train_key=train.train_key,
         actor=actor,
+        approver=approver,
         reason=reason,
     )
     return append(store, name, draft, decided_against=decided_against)

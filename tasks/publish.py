@@ -15,9 +15,15 @@ from models.why import WhyAnswer, WhyRequest
 from records.attribution import Attribution
 from records.data import DataRef
 from records.document import DecisionDocument
+from records.evaluation import Evaluation
 from records.scores import Scorecard
-from records.task import TASKS
-from report.markdown import summary_markdown, summary_rows
+from records.task import TASKS, Task
+from report.markdown import (
+    evaluation_markdown,
+    evaluation_sentence,
+    summary_markdown,
+    summary_rows,
+)
 from report.page import render
 from report.view import Written, halves, scorecards
 from tasks.check import read_split
@@ -50,9 +56,10 @@ def publish(place: Place, document: DecisionDocument) -> str:
     path = folder / "report.html"
     path.write_text(page, "utf-8", errors="replace")
     (folder / "document.json").write_bytes(document.to_json())
-    Registry(place).log_artifacts(document.train.mlflow_run_id, folder, f"decisions/{digest[:12]}")
+    run_id = document.train.mlflow_run_id
+    Registry(place).log_artifacts(run_id, folder, f"decisions/{digest[:12]}")
     create_markdown_artifact(
-        summary_markdown(document, report_uri=path.as_uri()),
+        summary_markdown(document, report_links(place, document)),
         key=artifact_key(name, "decision"),
         description=document.file.decision.summary,
     )
@@ -70,6 +77,19 @@ def publish(place: Place, document: DecisionDocument) -> str:
 def report_key(name: str, decision_digest: str) -> str:
     """Key of a decision's document, which is there when its report is finished."""
     return f"reports/{name}/{decision_digest}/document.json"
+
+
+def report_links(place: Place, document: DecisionDocument) -> dict[str, str]:
+    """Where to read on about a decision: title -> address; the report's own path without a server."""
+    registry, run_id = Registry(place), document.train.mlflow_run_id
+    name, short = document.file.record.name, document.decision_digest[:12]
+    own = Path(place.home) / "reports" / name / short / "report.html"
+    return {
+        "Whole report": registry.artifact_url(run_id, f"decisions/{short}/report.html")
+        or own.as_uri(),
+        "Model in production": registry.version_url(name, document.model_version),
+        "Training in MLflow": registry.run_url(run_id),
+    }
 
 
 def shown_texts(place: Place, document: DecisionDocument) -> tuple[dict[str, str], Written]:
@@ -149,6 +169,26 @@ def _outputs(store: Store, card: Scorecard, wanted: set[str]) -> dict[str, str]:
 def artifact_key(name: str, kind: str) -> str:
     """Prefect's keys take lower-case letters, digits and dashes only."""
     return "".join(c if c.isalnum() and c.isascii() else "-" for c in f"{name}-{kind}".lower())
+
+
+def publish_evaluation(
+    place: Place, name: str, evaluation_key: str, metric: str, task: Task
+) -> str:
+    """Scores of the models in production on today's items, where Prefect's users look.
+
+    Returns:
+        The champion's score in one sentence.
+    """
+    evaluation = Evaluation.from_json(place.open().read(evaluation_key))
+    card = evaluation.card("champion")
+    assert card is not None
+    said = evaluation_sentence(card, metric)
+    create_markdown_artifact(
+        evaluation_markdown(name, evaluation, said, TASKS[task].shown),
+        key=artifact_key(name, "evaluation"),
+        description=said,
+    )
+    return said
 
 
 def publish_refused_data(data: DataRef, name: str) -> None:

@@ -1,15 +1,10 @@
 """Train: a challenger for a train key, found in the store or made."""
 
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 from prefect import task
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from models.base import Base, resolve_base
 from models.config import TRAIN_VERSION, BaseConfig, ScratchConfig, TrainConfig
@@ -17,7 +12,6 @@ from models.device import training_identity
 from models.scratch import scratch_key, write_scratch
 from models.task_code import Examples, task_code
 from models.train import Trained, train
-from models.watch import Progress as TrainingProgress
 from records.base import digest_of, file_sha256
 from records.data import DataRef
 from records.document import CurvePoint, TrainResult
@@ -27,6 +21,7 @@ from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpo
 from tasks.objects import Store
 from tasks.payload import has_folder, open_folder, put_folder
 from tasks.place import Place
+from tasks.progress import shown_progress
 from tasks.registry import Registry
 from tasks.retries import RETRIED
 from tasks.stamped import read_stamped, write_stamped
@@ -146,7 +141,7 @@ def _train(
     store = place.open()
     training = read_split(store, data.split("train"), place.cache)
     validation = read_split(store, data.split("validation"), place.cache)
-    with progress_bar() as on_progress, CheckpointWriter(store, key) as checkpoints:
+    with shown_progress() as on_progress, CheckpointWriter(store, key) as checkpoints:
         return train(
             config=config,
             base=base,
@@ -190,40 +185,3 @@ def _describe(
 
 def _flat(prefix: str, config: BaseConfig | TrainConfig) -> dict[str, object]:
     return {f"{prefix}.{name}": value for name, value in config.model_dump(mode="json").items()}
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[TrainingProgress], None]]:
-    """A bar with loss, speed and time left on a terminal; ten lines in a log elsewhere."""
-    if not sys.stderr.isatty():
-        yield _log_progress
-        return
-    columns = (
-        TextColumn("  training"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}  loss {task.fields[loss]:.3f}"),
-        TextColumn("{task.fields[speed]:,.0f} tokens/s  {task.fields[left]:.0f} s left"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        line = bar.add_task("train", total=None, loss=float("nan"), speed=0.0, left=0.0)
-
-        def show(now: TrainingProgress) -> None:
-            bar.update(
-                line,
-                completed=now.step,
-                total=now.num_steps,
-                loss=now.loss,
-                speed=now.tokens_per_s,
-                left=now.seconds_left,
-            )
-
-        yield show
-
-
-def _log_progress(now: TrainingProgress) -> None:
-    if now.step % max(1, now.num_steps // 10) == 0:
-        log.info(
-            "step %d of %d: loss %.3f, %.0f tokens/s, %.0f s left",
-            now.step, now.num_steps, now.loss, now.tokens_per_s, now.seconds_left,
-        )  # fmt: skip

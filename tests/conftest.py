@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import s3_server, s3_store
+from tests.services import database, postgres_server, real_stack, s3_server, s3_store, worker
 
-__all__ = ["s3_server", "s3_store", "shared_data"]
+__all__ = [
+    "database", "postgres_server", "real_stack", "s3_server", "s3_store", "shared_data",
+    "worker",
+]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -47,6 +47,20 @@ def write_csv(path: Path, *, num_rows: int, first: int = 0, noise: int = 0) -> P
     return path
 
 
+def write_agreement_csv(path: Path, *, num_rows: int, first: int = 0) -> Path:
+    """Rows that are positive where two words far apart agree: no bag of words can learn that."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("text", "label"))
+        for i in range(first, first + num_rows):
+            left, right = i % 2, i // 2 % 2
+            words = (GOOD if left else BAD)[i // 4 % 4], (GOOD if right else BAD)[i // 16 % 4]
+            number = i * 7919 % 10007  # else its last digits give the label away
+            text = f"the {words[0]} thing number {number} is {words[1]}"
+            writer.writerow((text, "positive" if left == right else "negative"))
+    return path
+
+
 def _tokenizer() -> PreTrainedTokenizerFast:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     # Written out: a WordPiece trainer breaks ties differently in every process.

@@ -68,6 +68,14 @@ class World:
         }
         return parse_recipe(values, overrides)
 
+    def first_recipe(self) -> Recipe:
+        """Data on which a first champion beats the baseline by far."""
+        return self.recipe(
+            f"data.train={self.files / 'agreement.csv'}",
+            f"data.test={self.files / 'agreement_test.csv'}",
+            "train.epochs=10",
+        )
+
     def worse_recipe(self) -> Recipe:
         """Training labels turned round: a challenger that is shown worse."""
         return self.recipe(f"data.train={self.files / 'noisy.csv'}")

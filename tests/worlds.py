@@ -21,7 +21,7 @@ from models.task_code import Examples
 from models.train import train
 from records.base import digest_of, file_sha256
 from tasks.changes import adopt
-from tests.tiny import write_base, write_csv
+from tests.tiny import write_agreement_csv, write_base, write_csv
 from tests.world import NAME, NUM_TEST, RIVAL, TRAINING, World
 
 
@@ -45,6 +45,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_csv(folder / "older.csv", num_rows=800, first=10_000)
     write_csv(folder / "noisy.csv", num_rows=800, noise=1)
     write_csv(folder / "test.csv", num_rows=NUM_TEST, first=5000)
+    write_agreement_csv(folder / "agreement.csv", num_rows=800)
+    write_agreement_csv(folder / "agreement_test.csv", num_rows=NUM_TEST, first=5000)
     return folder
 
 

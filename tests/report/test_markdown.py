@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from report.card import MAX_CHARACTERS, model_card
-from report.markdown import escape_markdown, summary_markdown, summary_rows
+from report.markdown import NBSP, escape_markdown, summary_markdown, summary_rows
 from tests.report import documents
 
 OWN = {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "ul", "li", "pre"}
@@ -54,7 +54,7 @@ def test_escape_markdown_leaves_no_bare_address_or_second_line() -> None:
 @pytest.mark.parametrize("name", documents.ALL)
 def test_summary_and_card_hold_only_their_own_markup(name: str) -> None:
     document = documents.ALL[name]()
-    summary = html_of(summary_markdown(document, report_uri="store/report.html"))
+    summary = html_of(summary_markdown(document, {"Whole report": "store/report.html"}))
     card = html_of(model_card(document))
     assert tags_of(summary) <= OWN
     assert tags_of(card) <= OWN
@@ -65,16 +65,18 @@ def test_summary_and_card_hold_only_their_own_markup(name: str) -> None:
 
 
 def test_summary_says_verdict_rules_and_place() -> None:
-    text = summary_markdown(documents.shown_worse(), report_uri="https://mlflow.example/r?a=1")
+    text = summary_markdown(
+        documents.shown_worse(), {"Whole report": "https://mlflow.example/r?a=1"}
+    )
     assert text.startswith("# Refused: shown to be worse\n")
     assert "a loss is shown that chance does not explain" in text
-    assert "| Against the champion | ✕ refused |" in text
-    assert "<https://mlflow.example/r?a=1>" in text
+    assert f"| Against the champion | ✕{NBSP}refused |" in text
+    assert "[Whole report](https://mlflow.example/r?a=1)" in text
 
 
 def test_summary_links_only_plain_web_addresses() -> None:
-    text = summary_markdown(documents.hostile(), report_uri="javascript:alert(1)>")
-    assert "<javascript" not in text
+    text = summary_markdown(documents.hostile(), {"Whole report": "javascript:alert(1)>"})
+    assert not re.search(r"(?<!\\)\]\(javascript", text)
 
 
 def test_summary_rows_put_refusals_first_and_escape() -> None:

@@ -35,7 +35,7 @@ def test_page_agrees_with_the_gate(name: str, headline: str) -> None:
     page = render(document, documents.texts_of(document))
     assert f">{headline}</h1>" in page
     assert "could not be drawn" not in page
-    assert summary_markdown(document, report_uri="").startswith(f"# {headline}\n")
+    assert summary_markdown(document, {}).startswith(f"# {headline}\n")
     assert model_card(document)
 
 

@@ -135,7 +135,7 @@ def test_training_goes_on_after_sigterm_in_the_same_run_with_no_step_doubled(
     expected = adopted_world.copy_to(tmp_path / "undisturbed").train(recipe)
     for step in (30, 61):
         with monkeypatch.context() as patch:
-            patch.setattr("tasks.train.progress_bar", lambda step=step: sigterm_at(step))
+            patch.setattr("tasks.train.shown_progress", lambda step=step: sigterm_at(step))
             with pytest.raises(TrainingInterrupted, match=f"after step {step} of 88; run again"):
                 adopted.train(recipe)
         assert found_first_step(adopted.store) == step

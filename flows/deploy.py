@@ -1,0 +1,242 @@
+"""Deploy: recipes become deployments on a Prefect server; the same twice changes nothing."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+from prefect.events import (
+    AutomationCore,
+    EventTrigger,
+    Posture,
+    ResourceSpecification,
+    RunDeployment,
+)
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.flows import Flow
+from prefect.workers.process import ProcessWorker
+
+from flows.form import form_defaults, form_schema, schema_of
+from flows.recipe import Recipe
+from flows.reconcile import reconcile_all
+from flows.retrain import retrain
+from flows.rollback import rollback
+from flows.schedule import ScheduleConfig
+from flows.watch import watch
+from report.markdown import escape_markdown
+from tasks.watch import EVENT, resource_id
+
+COLLISION = ConcurrencyLimitStrategy.CANCEL_NEW
+"""A run that comes while another goes on is cancelled and says so: the next one finds what is new.
+
+Waiting, the runs of a dense schedule would pile up before the one that a person has asked for."""
+TAG = "refit"
+RECONCILE_S = 60.0
+"""DESIGN: the alias is right at latest one interval after it was made wrong."""
+
+
+class DeployError(ValueError):
+    """The server cannot take a deployment as asked."""
+
+
+class Deployment(NamedTuple):
+    """One deployment as data, for the client and for prefect.yaml alike."""
+
+    flow: Flow[..., Any]
+    name: str
+    description: str
+    tags: list[str]
+    parameters: dict[str, Any]
+    parameter_schema: dict[str, Any]
+    schedule: ScheduleConfig | None = None
+
+    @property
+    def full_name(self) -> str:
+        """`flow/deployment`, as Prefect writes it."""
+        return f"{self.flow.name}/{self.name}"
+
+    @property
+    def entrypoint(self) -> str:
+        """Module path: importable wherever refit is installed, whatever the folder."""
+        return f"{self.flow.fn.__module__}.{self.flow.fn.__name__}"
+
+
+def deployments_of(recipe: Recipe, environment: str) -> Iterator[Deployment]:
+    """What one recipe means on a server: retrain with its schedule, and rollback by hand."""
+    name = f"{recipe.name}-{environment}"
+    tags = [TAG, recipe.task, recipe.name, environment]
+    values = recipe.model_dump(mode="json", exclude_defaults=True)
+    yield Deployment(
+        flow=retrain,
+        name=name,
+        description=describe(recipe),
+        tags=tags,
+        parameters={"recipe": values, **form_defaults(recipe)},
+        parameter_schema=form_schema(retrain.fn, recipe),
+        schedule=recipe.schedule,
+    )
+    if recipe.watch is not None:
+        yield Deployment(
+            flow=watch,
+            name=name,
+            description=f"Looks at the data of **{recipe.name}**; news start `retrain/{name}`.",
+            tags=tags,
+            parameters={"recipe": values},
+            parameter_schema=schema_of(watch.fn, fixed=["recipe"]),
+            schedule=ScheduleConfig(every_s=recipe.watch.every_s),
+        )
+    fixed = {"name": recipe.registered_name}
+    yield Deployment(
+        flow=rollback,
+        name=name,
+        description=f"Brings the champion of **{recipe.registered_name}** before the present one "
+        "back, bars the present one, and holds promotions until `refit release`.",
+        tags=tags,
+        parameters=fixed,
+        parameter_schema=schema_of(rollback.fn, fixed=fixed),
+    )
+
+
+def services_of(environment: str) -> Iterator[Deployment]:
+    """What a server needs once, whatever the recipes: the alias follows the ledger."""
+    yield Deployment(
+        flow=reconcile_all,
+        name=environment,
+        description="Makes the alias of each model say what its ledger says.",
+        tags=[TAG, environment],
+        parameters={},
+        parameter_schema=schema_of(reconcile_all.fn),
+        schedule=ScheduleConfig(every_s=RECONCILE_S),
+    )
+
+
+def describe(recipe: Recipe) -> str:
+    """A recipe in Markdown, for the deployment's page."""
+    said = escape_markdown(recipe.description) or "No description."
+    data = recipe.data.source or f"{recipe.data.train}, tested on {recipe.data.test}"
+    facts = {
+        "Model": f"`models:/{recipe.registered_name}@champion`",
+        "Data": escape_markdown(data),
+        "Base": escape_markdown(recipe.base.model),
+        "Must prove": f"{recipe.gate.metric} beyond {recipe.gate.minimum:g}; "
+        f"{recipe.gate.rule.replace('_', '-')} to the champion, margin {recipe.gate.margin:g}",
+        "Runs by itself": escape_markdown(str(recipe.schedule)) if recipe.schedule else "never",
+        "Two at once": "the second is cancelled; the next one finds what is new",
+    }
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    return (
+        f"{said}\n\n| | |\n|---|---|\n{rows}\n\n"
+        "A run ends as **Promoted**, **Unchanged** (nothing new), **Refused** or **Data refused**, "
+        "**Held** (after a rollback), **Would promote** (dry run) or **Evaluated**. "
+        "Each decision is an artifact of its run.\n"
+    )
+
+
+def ensure_pool(name: str, kind: str = "process") -> None:
+    """Create a process work pool where there is none of that name.
+
+    Raises:
+        DeployError: there is none, and it would be of another kind.
+    """
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_work_pool(name)
+        except ObjectNotFound as exc:
+            if kind != "process":
+                raise DeployError(
+                    f"there is no work pool {name!r}; `prefect work-pool create {name} --type "
+                    f"{kind}` first, or give --kind process"
+                ) from exc
+            template = ProcessWorker.get_default_base_job_template()
+            create = WorkPoolCreate(name=name, type=kind, base_job_template=template)
+            try:
+                client.create_work_pool(create)
+            except ObjectAlreadyExists:
+                return
+
+
+def deploy(recipe: Recipe, *, pool: str, environment: str, image: str = "") -> tuple[str, ...]:
+    """Create or update the recipe's deployments; returns their full names, retrain first."""
+    variables = {"image": image} if image else {}
+    made: dict[str, UUID] = {}
+    with get_client(sync_client=True) as client:
+        for deployment in deployments_of(recipe, environment):
+            made[deployment.full_name] = _apply(
+                client, deployment, pool, recipe.digest[:12], variables
+            )
+        name = f"{recipe.name}-{environment}"
+        if recipe.watch is None:
+            _delete_deployment(client, f"watch/{name}")
+        _start_on_news(client, recipe, name, made[f"retrain/{name}"])
+    return tuple(made)
+
+
+def _start_on_news(client: SyncPrefectClient, recipe: Recipe, name: str, retrain_id: UUID) -> None:
+    """The automation from the watcher's event to a run; there is one, or none without a watch."""
+    title = f"refit: new data starts retrain/{name}"
+    for old in client.read_automations_by_name(title):
+        client.delete_automation(old.id)
+    if recipe.watch is None:
+        return
+    trigger = EventTrigger(
+        expect={EVENT},
+        match=ResourceSpecification({"prefect.resource.id": resource_id(recipe.name)}),
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(seconds=0),
+    )
+    parameters = {"reason": "new data"}
+    run = RunDeployment(source="selected", deployment_id=retrain_id, parameters=parameters)
+    client.create_automation(AutomationCore(name=title, trigger=trigger, actions=[run]))
+
+
+def _delete_deployment(client: SyncPrefectClient, full_name: str) -> None:
+    try:
+        client.delete_deployment(client.read_deployment_by_name(full_name).id)
+    except ObjectNotFound:
+        return
+
+
+def _apply(
+    client: SyncPrefectClient,
+    deployment: Deployment,
+    pool: str,
+    version: str,
+    job_variables: Mapping[str, Any],
+) -> UUID:
+    flow_id = client.create_flow_from_name(deployment.flow.name)
+    return client.create_deployment(
+        flow_id=flow_id,
+        name=deployment.name,
+        version=version,
+        schedules=schedules(deployment.schedule),
+        concurrency_limit=1,
+        concurrency_options=ConcurrencyOptions(collision_strategy=COLLISION),
+        parameters=deployment.parameters,
+        parameter_openapi_schema=deployment.parameter_schema,
+        enforce_parameter_schema=True,
+        description=deployment.description,
+        tags=deployment.tags,
+        work_pool_name=pool,
+        entrypoint=deployment.entrypoint,
+        job_variables=dict(job_variables),
+    )
+
+
+def schedules(config: ScheduleConfig | None) -> list[DeploymentScheduleCreate]:
+    """The recipe's schedule in Prefect's words."""
+    if config is None:
+        return []
+    schedule: CronSchedule | IntervalSchedule | RRuleSchedule
+    if config.cron is not None:
+        schedule = CronSchedule(cron=config.cron, timezone=config.timezone)
+    elif config.every_s is not None:
+        every = timedelta(seconds=config.every_s)
+        schedule = IntervalSchedule(interval=every, timezone=config.timezone)
+    else:
+        schedule = RRuleSchedule(rrule=str(config.rrule), timezone=config.timezone)
+    return [DeploymentScheduleCreate(schedule=schedule, active=config.is_active)]
