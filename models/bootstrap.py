@@ -3,6 +3,7 @@
 Legend: B replicates, G groups, K columns of per-group sums, N items.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from records.base import digest_of
 
 NUM_REPLICATES = 10_000
+SMALLEST_STRATUM = 20
+"""Groups; a stratum of one never varies, one of two has half its variance, and bounds come out too
+narrow (docs/adr/0010)."""
 CHUNK_DRAWS = 200_000
 """Draws held at a time (1.6 MB, about a core's cache); the draws do not depend on it."""
 
@@ -29,7 +33,8 @@ def replicate(
     """Sorted bootstrap replicates [B] of a statistic of column sums.
 
     Args:
-        groups, labels: N each; whole groups are drawn, within the strata of equal label sets.
+        groups, labels: N each; whole groups are drawn, within the strata of equal label sets,
+            rare ones together.
         columns_NK: integers, so that sums are exact in any order.
         statistic: sums [b, K] -> values [b].
 
@@ -61,11 +66,19 @@ def bounds(sorted_values: Floats, alpha: float) -> tuple[float | None, float | N
 
 
 def _strata(groups: Sequence[str], labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The label set of each group."""
+    """The label set of each group; rare ones are one stratum, or join the smallest other one."""
     seen: dict[str, set[str]] = {}
     for group, label in zip(groups, labels, strict=True):
         seen.setdefault(group, set()).add(label)
-    return {group: tuple(sorted(found)) for group, found in seen.items()}
+    own = {group: tuple(sorted(found)) for group, found in seen.items()}
+    sizes = Counter(own.values())
+    large = [name for name in sorted(sizes) if sizes[name] >= SMALLEST_STRATUM]
+    num_rare = sum(sizes.values()) - sum(sizes[name] for name in large)
+    rare: tuple[str, ...] = ()
+    if large and num_rare < SMALLEST_STRATUM:
+        rare = min(large, key=lambda name: (sizes[name], name))
+    kept = frozenset(large)
+    return {group: name if name in kept else rare for group, name in own.items()}
 
 
 def _draws(seed: str, sizes: list[int], num_replicates: int) -> Iterator[Ints]:

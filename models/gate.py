@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from models import evidence
 from models.intervals import compare, gain, pair, score
 from models.rulings import Case, Ruling, bounded, listed, noted, passed, refused, worst
-from models.slices import slice_rules
+from models.slices import shared_labels, slice_rules
 from records.base import sha256
-from records.decision import Decision, Finding, GateRecord
+from records.decision import Decision, Finding, GateRecord, Interval
 from records.policy import HIGHER_IS_BETTER
 from records.scores import Scorecard
 
-GATE_VERSION = 1
+GATE_VERSION = 2
 MOST_ATTEMPTS = 10**6
 """Later attempts are judged as this one: alpha is then 5e-14."""
 METRIC_WORDS = {
@@ -177,6 +177,7 @@ def _floor_rule(case: Case) -> Ruling:
         return Ruling(
             Finding(rule="floor", state="passed", reason=words, interval=interval, limit=limit)
         )
+    words += _worn_out(case, interval)
     words += "; improve the model or enlarge the test split"
     finding = Finding(rule="floor", state="refused", reason=words, interval=interval, limit=limit)
     return Ruling(finding, "shown worse" if fails else "not shown")
@@ -197,7 +198,7 @@ def _champion_rules(case: Case) -> list[Ruling]:
     rulings = [*_label_rules(case), _versus(case, "champion", champion, wanted)]
     rulings.append(_versus(case, "anchor", anchor, margin))
     for name, card, limit in (("champion", champion, wanted), ("anchor", anchor, margin)):
-        if (shared := _shared(case, card)) is not None:
+        if (shared := shared_labels(case, card)) is not None:
             rulings.append(_versus(case, f"{name}:shared labels", card, limit, shared))
     return rulings
 
@@ -210,21 +211,12 @@ def _label_rules(case: Case) -> Iterator[Ruling]:
     theirs = {name: set(card.model_labels) for name, card in case.opponents}
     removed = sorted(set().union(*theirs.values()) - ours)
     if removed:
-        reason = f"the challenger no longer knows {', '.join(removed)}; `refit rebase` if intended"
+        reason = f"the challenger no longer knows {', '.join(removed)}; if that is meant, `refit retire` the champion first"
         yield refused("labels", reason, "not comparable")
     elif added := sorted(ours - theirs["champion"]):
         yield passed("labels", f"new: {', '.join(added)}; each counts as the champion's error")
     else:
         yield passed("labels", f"the same {len(ours)} labels")
-
-
-def _shared(case: Case, card: Scorecard) -> NDArray[np.bool_] | None:
-    """Which items have a label that both models know; None where all have, or there are none."""
-    if case.has_texts:
-        return None
-    both = set(card.model_labels) & set(case.record.challenger.model_labels)
-    keep = np.array([label in both for label in case.record.items.labels])
-    return None if keep.all() else keep
 
 
 def _versus(
@@ -237,9 +229,7 @@ def _versus(
     """The gain's lower bound exceeds -margin; a tie refuses."""
     paired = pair(case.record.items, case.record.challenger, card, keep)
     if not paired.num_items:
-        return refused(
-            rule, "no test item has a label that both know; `refit rebase`", "not comparable"
-        )
+        return refused(rule, "no test item has a label that both know; add some", "not comparable")
     metric, limit = case.policy.metric, 0.0 - margin
     interval = gain(paired, metric, case.alpha)
     holds = interval.lower is not None and interval.lower > limit
@@ -249,6 +239,8 @@ def _versus(
     reason += f"must exceed {limit:g}"
     if is_worse and not holds:
         reason += "; it is shown worse: read the flips, and train on such rows"
+    elif interval.lower is None:
+        reason += _worn_out(case, interval)
     elif not holds:
         reason += f"; on {paired.num_items} items only a difference from "
         reason += f"{comparison.minimum_detectable_effect:.3f} on shows: enlarge the test split"
@@ -262,6 +254,16 @@ def _versus(
         p_value=comparison.mcnemar_p,
     )
     return Ruling(finding, "shown worse" if is_worse else "not shown", comparison)
+
+
+def _worn_out(case: Case, interval: Interval) -> str:
+    """Why there is no bound at all."""
+    if interval.lower is not None or interval.estimate is None:
+        return ""
+    return (
+        f"; attempt {case.record.attempt} on these rows is judged at alpha {case.alpha:.2g}, too "
+        "small for the bootstrap to show anything: bring new data"
+    )
 
 
 def _is_superior_to_anchor(record: GateRecord, rulings: list[Ruling]) -> bool:
@@ -290,6 +292,9 @@ def _wear_rules(case: Case) -> Iterator[Ruling]:
     uses, limit = case.record.num_test_uses, case.policy.max_uses
     if uses >= limit:
         reason = f"this test split decided {uses} times, {limit} are advised; change split.salt"
+        reason += (
+            " (and raise gate.max_overlap once: the champion was trained on rows of a new test)"
+        )
         yield noted("wear", reason)
 
 

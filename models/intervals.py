@@ -3,6 +3,7 @@
 A gain is positive where the challenger is better, whatever the metric's direction.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,13 +49,17 @@ class Paired:
         return len(self.rows)
 
     @property
-    def num_groups(self) -> int:
-        return len(set(self.groups))
+    def num_units(self) -> float:
+        """Independent units: groups of equal size count one each, unequal ones less.
+
+        Source: Kish (1965), Survey Sampling, effective sample size (sum m)^2 / sum m^2.
+        """
+        return self.num_items**2 / sum(m * m for m in Counter(self.groups).values())
 
     @property
     def shrink(self) -> float:
         """Independent units per item: 1 where no two items share a group."""
-        return self.num_groups / self.num_items
+        return self.num_units / self.num_items
 
     def correct(self, card: Scorecard) -> Bools:
         """Whether the model's answer is the label, [N]."""
@@ -98,7 +103,7 @@ def score(paired: Paired, metric: Metric, alpha: float) -> Interval:
     if metric != "accuracy":
         return _bootstrapped(paired, metric, alpha)
     correct, scale = int(paired.correct(paired.challenger).sum()), paired.shrink
-    lower, upper = clopper_pearson(correct * scale, paired.num_groups, alpha)
+    lower, upper = clopper_pearson(correct * scale, paired.num_units, alpha)
     exact = _interval(correct / paired.num_items, lower, upper, "clopper-pearson")
     return exact if scale == 1 else _wider(exact, _bootstrapped(paired, metric, alpha))
 
@@ -113,7 +118,7 @@ def gain(paired: Paired, metric: Metric, alpha: float) -> Interval:
         return _bootstrapped(paired, metric, alpha)
     wins, losses = paired.discordant()
     scale = paired.shrink
-    lower, upper = tango_bounds(wins * scale, losses * scale, paired.num_groups, alpha)
+    lower, upper = tango_bounds(wins * scale, losses * scale, paired.num_units, alpha)
     tango = _interval((wins - losses) / paired.num_items, float(lower), float(upper), "tango")
     return tango if scale == 1 else _wider(tango, _bootstrapped(paired, metric, alpha))
 
@@ -149,7 +154,7 @@ def harm(paired: Paired, metric: Metric, margin: float) -> float:
     """One-sided p of "the loss is at most `margin`": Tango's for accuracy, else the bootstrap's."""
     if metric == "accuracy":
         wins, losses = (count * paired.shrink for count in paired.discordant())
-        return rounded(harm_p(wins, losses, paired.num_groups, margin))
+        return rounded(harm_p(wins, losses, paired.num_units, margin))
     columns, statistic = _columns(paired, metric)
     values = bootstrap.replicate(paired.groups, paired.labels, columns, statistic)
     return rounded((1 + int((values >= -margin).sum())) / (1 + len(values)))
@@ -159,7 +164,7 @@ def _detectable(paired: Paired, metric: Metric, interval: Interval, alpha: float
     """From the discordance for accuracy, else from the width of the interval."""
     if metric == "accuracy" or interval.estimate is None or interval.lower is None:
         discordance = sum(paired.discordant()) / paired.num_items
-        return minimum_detectable_effect(discordance, paired.num_groups, alpha)
+        return minimum_detectable_effect(discordance, paired.num_units, alpha)
     width = interval.estimate - interval.lower
     return width * (1 + normal_quantile(0.2) / normal_quantile(alpha))
 

@@ -1,10 +1,11 @@
-"""Slices of the test split on which the challenger must not lose to the champion."""
+"""Slices of the test split on which the challenger must not lose to champion and anchor."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.corpus import CORPUS_METRICS
 from models.intervals import Paired, gain, harm, pair
@@ -12,6 +13,7 @@ from models.rulings import Case, Kind, Ruling, bounded, noted, refused
 from models.statistics import holm
 from records.decision import Finding, Interval
 from records.policy import Metric
+from records.scores import Scorecard
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,11 @@ class Slice:
 
 
 def slice_rules(case: Case) -> Iterator[Ruling]:
-    """Held, harmed or not decidable, against the champion: labels in accuracy, texts in the metric."""
+    """Held, harmed or not decidable: labels in accuracy, texts in the metric.
+
+    Against the champion, and against the anchor where that is another model: small losses on a
+    slice must not add up either.
+    """
     limits, record = case.policy.slices, case.record
     columns = {**record.items.slices, "label": record.items.labels}
     declared = {*limits.columns, *(name.partition("=")[0] for name in limits.required)}
@@ -35,26 +41,53 @@ def slice_rules(case: Case) -> Iterator[Ruling]:
         if declared:
             yield noted("slices", "judged from the second champion on")
         return
-    found = list(_slices(case, {name: columns[name] for name in declared & set(columns)}))
+    delivered = {name: columns[name] for name in declared & set(columns)}
+    yield from _rules_against(case, record.champion, delivered, "")
+    anchor = record.anchor
+    if anchor is not None and anchor.model_digest != record.champion.model_digest:
+        yield from _rules_against(case, anchor, delivered, " (anchor)")
+
+
+def _rules_against(
+    case: Case, other: Scorecard, columns: dict[str, tuple[str, ...]], suffix: str
+) -> Iterator[Ruling]:
+    limits = case.policy.slices
+    found = list(_slices(case, other, columns))
     judged = [s for s in found if s.paired.num_items >= limits.min_n]
     # not at the retries' alpha: that would let harm pass more easily with each attempt
     harmed = holm([s.p_value for s in judged], case.policy.alpha)
     is_harmed = dict(zip((s.name for s in judged), harmed, strict=True))
     for one in found:
-        yield _slice_ruling(case, one, is_harmed.get(one.name))
+        yield _slice_ruling(case, one, is_harmed.get(one.name), suffix)
     for name in sorted(set(limits.required) - {s.name for s in found}):
         if name.partition("=")[0] in columns:
-            yield refused(f"slice:{name}", "no test item is in this required slice; add some")
+            reason = "no test item with a label that both know is in this required slice; add some"
+            yield refused(f"slice:{name}{suffix}", reason)
 
 
-def _slices(case: Case, columns: dict[str, tuple[str, ...]]) -> Iterator[Slice]:
+def _slices(case: Case, other: Scorecard, columns: dict[str, tuple[str, ...]]) -> Iterator[Slice]:
+    """Items whose label the other model does not know are left out: as its errors they would hide
+    a loss on the rest of their slice."""
+    shared = shared_labels(case, other)
     for column, values in sorted(columns.items()):
         for value in sorted(set(values)):
             keep = np.array([v == value for v in values])
-            paired = pair(case.record.items, case.record.challenger, case.record.champion, keep)
+            keep = keep if shared is None else keep & shared
+            if not keep.any():
+                continue
+            paired = pair(case.record.items, case.record.challenger, other, keep)
             metric = slice_metric(case.policy.metric)
             p_value = harm(paired, metric, case.policy.slices.margin)
             yield Slice(f"{column}={value}", paired, gain(paired, metric, case.alpha), p_value)
+
+
+def shared_labels(case: Case, card: Scorecard) -> NDArray[np.bool_] | None:
+    """Which items have a label that both models know; None where all have, or there are none."""
+    if case.has_texts:
+        return None
+    both = set(card.model_labels) & set(case.record.challenger.model_labels)
+    keep = np.array([label in both for label in case.record.items.labels])
+    return None if keep.all() else keep
 
 
 def slice_metric(metric: Metric) -> Metric:
@@ -62,7 +95,7 @@ def slice_metric(metric: Metric) -> Metric:
     return metric if metric in CORPUS_METRICS else "accuracy"
 
 
-def _slice_ruling(case: Case, one: Slice, is_harmed: bool | None) -> Ruling:
+def _slice_ruling(case: Case, one: Slice, is_harmed: bool | None, suffix: str) -> Ruling:
     """`is_harmed` is None for a slice too small to be judged."""
     limits, interval = case.policy.slices, one.interval
     is_held = is_harmed is False and interval.lower is not None and interval.lower > -limits.margin
@@ -79,7 +112,7 @@ def _slice_ruling(case: Case, one: Slice, is_harmed: bool | None) -> Ruling:
             state = "refused"
             reason += ", but it is required; add test rows"
     finding = Finding(
-        rule=f"slice:{one.name}",
+        rule=f"slice:{one.name}{suffix}",
         state=state,
         reason=reason,
         interval=interval,

@@ -123,7 +123,7 @@ def holm(p_values: Sequence[float], alpha: float) -> tuple[bool, ...]:
 
 
 def minimum_detectable_effect(
-    discordance: float, num_items: int, alpha: float, power: float = 0.8
+    discordance: float, num_items: float, alpha: float, power: float = 0.8
 ) -> float:
     """Smallest true difference that a one-sided paired test shows with chance `power`.
 

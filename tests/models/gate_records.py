@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from models.gate import GATE_VERSION
 from models.metrics import figures
 from records.data import CheckReport, CheckResult
 from records.decision import GateRecord, LineageOverlap
@@ -103,7 +104,7 @@ def record_of(
     old = None if champion is None else card(champion, "champion")
     num_groups = len(set(items.groups))
     record = GateRecord(
-        gate_version=1,
+        gate_version=GATE_VERSION,
         name="reviews",
         challenger=card(challenger, "challenger"),
         champion=old,

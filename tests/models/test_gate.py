@@ -18,7 +18,7 @@ from records.scores import Budgets, Parity, Scorecard
 from tests.models.gate_records import card_of, items_of, record_of, report_of
 
 NAN = float("nan")
-GOLDEN = "e7f33dbc0d9c5a1b669624aee48d7499a0a99699514cac74b05a79f4ee234a82"
+GOLDEN = "9273ce86dc4e2f2794ffbad5a27969f4c4922ea227922712b46f5a36daeec8fa"
 SUPERIOR = GatePolicy(minimum=0.8, rule="superior")
 CHAMPION_ERRORS = range(20, 40)
 
@@ -475,6 +475,34 @@ def test_the_label_slice_needs_no_column() -> None:
     won = [i for i in range(2000) if items.labels[i] == "neg"][:30]
     decision = decide(record_of(items, lost, won, policy=sliced(("label",))))
     assert refused_rules(decision) == ["slice:label=pos"]
+
+
+def test_a_new_label_does_not_hide_a_loss_on_the_rest_of_its_slice() -> None:
+    """The champion errs on every item of a label that it does not know; that is no gain here."""
+    labels = ("neg", "pos", "odd", "odd")
+    items = items_of(2000, labels=labels, slices={"source": ("forum", "shop") * 1000})
+    known = [i for i, y in enumerate(items.labels) if y != "odd"]
+    lost = [i for i in known if items.slices["source"][i] == "forum"][:150]
+    old = ["neg" if y == "odd" else y for y in items.labels]
+    champion = card_of(items, role="champion", predicted=old, model_labels=("neg", "pos"))
+    decision = decide(record_of(items, lost, champion, policy=sliced()))
+    assert "slice:source=forum" in refused_rules(decision)
+
+
+def test_small_losses_on_a_slice_do_not_add_up_past_the_anchor() -> None:
+    """Against the champion 8 of 200 are no harm; against the anchor it is 30."""
+    source = tuple("forum" if i < 200 else "shop" for i in range(2000))
+    items = items_of(2000, slices={"source": source})
+    record = record_of(items, range(30), range(22), range(300, 330), policy=sliced())
+    decision = decide(record)
+    assert finding(decision, "slice:source=forum").state == "noted"
+    assert refused_rules(decision) == ["slice:source=forum (anchor)"]
+
+
+def test_a_refusal_says_when_the_attempts_are_used_up() -> None:
+    policy = GatePolicy(minimum=0.5, metric="macro_f1", margin=0.02)
+    decision = decide(record_of(policy=policy, attempt=30))
+    assert "attempt 30 on these rows" in finding(decision, "floor").reason
 
 
 def test_holm_spares_a_slice_that_one_of_many_would_fail_by_chance() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from models.gate import GATE_VERSION
 from models.metrics import figures
 from records.base import digest_of
 from records.data import (
@@ -309,7 +310,7 @@ def build(case: Case) -> DecisionDocument:
     is_first = case.against.startswith("baseline")
     others = [other] if is_first else [other, other.model_copy(update={"role": "anchor"})]
     record = GateRecord(
-        gate_version=1, name=case.name, challenger=challenger, items=items,
+        gate_version=GATE_VERSION, name=case.name, challenger=challenger, items=items,
         champion=None if is_first else other, anchor=None if is_first else others[1],
         baselines=(other,) if is_first else (),
         expected_baselines=(other.role,) if is_first else (),
@@ -325,7 +326,7 @@ def build(case: Case) -> DecisionDocument:
         anchor_digest="" if is_first else other.model_digest,
     )  # fmt: skip
     decision = Decision(
-        gate_version=1, record_digest=record.digest, summary=case.summary, kind=case.kind,
+        gate_version=GATE_VERSION, record_digest=record.digest, summary=case.summary, kind=case.kind,
         verdict="promote" if case.kind == "promote" else "refuse", alpha_used=0.05,
         findings=tuple(findings(case, challenger, others)),
         comparisons=tuple(_comparison(challenger, o, items) for o in others),
