@@ -155,12 +155,17 @@ def worst_flips(document: DecisionDocument) -> list[str]:
 
 
 def _outputs(store: Store, card: Scorecard, wanted: set[str]) -> dict[str, str]:
-    """What a model wrote for some items; empty where it was erased."""
+    """What a model wrote for some items; empty where it was erased, or its file is damaged."""
     if not card.predicted:
         return {item: said for item, said in _losses(card).items() if item in wanted}
     try:
-        table = pd.read_parquet(io.BytesIO(store.read(outputs_key(card))))
+        content = store.read(outputs_key(card))
     except MissingObject:
+        return {}
+    try:
+        table = pd.read_parquet(io.BytesIO(content))
+    except (ValueError, OSError) as exc:  # pyarrow's own errors are among them
+        log.warning("%s is damaged, the page goes without it: %s", outputs_key(card), exc)
         return {}
     rows = table[table["item_id"].isin(wanted)]
     return dict(zip(rows["item_id"], rows["output"], strict=True))
