@@ -22,6 +22,8 @@ gate: {minimum: 0.1}
 
 LANGUAGE = ("task=language_modeling", "data={source: notes.txt}", "gate={minimum: 9}")
 
+CHAT = ("task=chat", "data={source: talks.jsonl, messages: messages}", "gate={minimum: 9}")
+
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
@@ -31,6 +33,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     (folder / "recipe.yaml").write_text(RECIPE)
     (folder / "pairs.csv").write_text("source,target\nThe dog.,Der Hund.\n" * 300, "utf-8")
     (folder / "notes.txt").write_text("A note.\n\nAnother one.\n", "utf-8")
+    talk = '{"messages": [{%s"content": "Hi"}, {"role": "assistant", "content": "Hello"}]}\n'
+    talks = talk % '"role": "user", ' + talk % ""
+    (folder / "talks.jsonl").write_text(talks, "utf-8")
     (folder / "empty.txt").write_text("\n \n", "utf-8")
     with terminal(folder, HF_HUB_OFFLINE="1") as opened:
         yield opened
@@ -82,6 +87,10 @@ def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> 
         ((*LANGUAGE, "base.model=./encoder", "train.max_length=65"), "exceeds the 64 positions"),
         ((*LANGUAGE, "gate.metric=chrf"), "chrf is none of language_modeling's: loss_per_token,"),
         ((*LANGUAGE, "gate.minimum=0"), "0 is no loss_per_token; give the most nats per token"),
+        (CHAT, "is a marian, an encoder-decoder; task chat needs a decoder"),
+        ((*CHAT, "data.source=talks.jsonl"), "line 2, row 2: turn 1 has no role; give one of"),
+        ((*CHAT, "train.chat_template=mine"), "train.chat_template: input should be 'model' or"),
+        ((*CHAT, "gate.metric=bleu"), "bleu is none of chat's: loss_per_token, loss_per_byte,"),
         (
             ("task=classification", "data.label=''"),
             "data.label: is empty, but classification needs",
