@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from data_checks.config import ChecksConfig, DataConfig, SplitConfig
 from flows.gate import GateConfig
 from flows.schedule import ScheduleConfig, WatchConfig
-from models.config import BaseConfig, TrainConfig
+from models.config import BaseConfig, SearchConfig, TrainConfig
 from records.base import Record
 from records.policy import LOSSES
 from records.task import TASKS, Task
@@ -48,6 +48,9 @@ class Recipe(Record):
     split: SplitConfig = SplitConfig()
     base: BaseConfig = BaseConfig()
     train: TrainConfig = TrainConfig()
+    search: SearchConfig | None = Field(
+        None, description="Settings of train to try first; the best ones train the challenger."
+    )
     gate: GateConfig
     schedule: ScheduleConfig | None = Field(None, description="When it runs by itself.")
     watch: WatchConfig | None = Field(None, description="Runs when its data has new rows.")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from prefect import flow
@@ -31,6 +31,7 @@ from records.data import DataRef
 from records.document import DecisionDocument, Outcome, TrainResult
 from records.evaluation import Candidate, IndexEntry, RunResult
 from records.ledger import LedgerEntry
+from records.search import SearchResult
 from report.card import model_card
 from report.markdown import question_markdown
 from tasks.check import check
@@ -58,6 +59,7 @@ from tasks.publish import (
 )
 from tasks.reconcile import reconcile
 from tasks.registry import Registry
+from tasks.search import search_settings, tuned
 from tasks.train import base_digest, read_result, train_challenger, train_key
 
 log = logging.getLogger("refit")
@@ -101,7 +103,10 @@ def retrain(
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked, where, and by whom; `costs` collects what each step took."""
+    """What was asked, where, and by whom; `costs` collects what each step took.
+
+    After a search, the recipe has the settings that it found.
+    """
 
     recipe: Recipe
     place: Place
@@ -109,6 +114,7 @@ class Request:
     actor: str
     reason: str
     costs: Costs = field(default_factory=Costs)
+    search: SearchResult | None = None
 
     @property
     def name(self) -> str:
@@ -139,7 +145,9 @@ def run(request: Request) -> RunResult:
     say_power(recipe, data)
     with costs.step("base"):
         base = base_digest(place, recipe.base, data)
-    key = train_key(data, base, recipe.train)
+    if recipe.search is not None:
+        request = with_best_settings(request, data, base)
+    key = train_key(data, base, request.recipe.train)
     if done := same_champion(request, data, key):
         return done
     try:
@@ -147,6 +155,19 @@ def run(request: Request) -> RunResult:
             return make_and_judge(request, data, key)
     except AlreadyRunning as exc:
         return RunResult(name=name, outcome="already_running", summary=str(exc))
+
+
+def with_best_settings(request: Request, data: DataRef, base: str) -> Request:
+    """The request with the settings that the recipe's search found, instead of the recipe's own."""
+    recipe = request.recipe
+    assert recipe.search is not None
+    key = train_key(data, base, recipe.train)
+    with request.costs.step("search"):
+        found = search_settings(
+            request.place, request.name, data, recipe.base, recipe.train, recipe.search, key
+        )
+    settings = tuned(recipe.train, found)
+    return replace(request, recipe=recipe.model_copy(update={"train": settings}), search=found)
 
 
 def make_and_judge(request: Request, data: DataRef, key: str) -> RunResult:
@@ -392,6 +413,7 @@ def describe(
         data=data,
         train=challenger,
         costs=request.costs.steps(),
+        search=request.search,
         recipe=request.recipe.model_dump(mode="json"),
         power=power_table(request.recipe.gate, max(1, len(file.record.items.item_ids))),
         mlflow_url=Registry(request.place).run_url(challenger.mlflow_run_id),

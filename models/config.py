@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from records.base import Record
 from records.policy import Metric
@@ -242,4 +242,45 @@ class TrainConfig(Record):
                 f"batch_tokens={self.batch_tokens} cannot hold one text of "
                 f"max_length={self.max_length}; raise it or lower max_length"
             )
+        return self
+
+
+Range = tuple[float, float]
+
+
+class SearchConfig(Record):
+    """Settings of `train` to search over, by train and validation alone. The first trial is the
+    recipe's own settings."""
+
+    trials: int = Field(8, ge=2, le=1000, description="Trainings, the cut ones included.")
+    learning_rate: Range | None = Field(None, description="[low, high], by its logarithm.")
+    weight_decay: Range | None = Field(None, description="[low, high].")
+    warmup_ratio: Range | None = Field(None, description="[low, high].")
+    dropout: Range | None = Field(None, description="[low, high].")
+    label_smoothing: Range | None = Field(None, description="[low, high].")
+    layer_decay: Range | None = Field(None, description="[low, high].")
+    batch_size: tuple[int, ...] = Field((), description="Values to choose from.")
+    schedule: tuple[str, ...] = Field((), description="Values to choose from.")
+    strategy: tuple[str, ...] = Field((), description="Values to choose from.")
+
+    def space(self) -> dict[str, tuple[Any, ...]]:
+        """Field of `train` -> its range or its values; fields that are not searched are absent."""
+        values = self.model_dump(exclude={"trials"})
+        return {name: tuple(found) for name, found in values.items() if found}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        problems = (
+            [] if self.space() else ["names no setting; give e.g. learning_rate: [1e-5, 1e-3]"]
+        )
+        for name, values in self.space().items():
+            if isinstance(getattr(self, name)[0], float) and values[0] >= values[1]:
+                problems.append(f"{name}: {values[0]:g} is not below {values[1]:g}")
+            for value in values:
+                try:
+                    TrainConfig.model_validate({name: value})
+                except ValidationError as exc:
+                    problems.append(f"{name}: {value!r}: {exc.errors()[0]['msg'].lower()}")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self

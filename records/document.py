@@ -5,6 +5,7 @@ from typing import Any, Literal
 from records.base import Record
 from records.data import DataRef
 from records.decision import Decision, GateRecord
+from records.search import SearchResult
 
 Outcome = Literal[
     "promoted", "unchanged", "refused", "data_refused", "held", "already_running",
@@ -90,6 +91,7 @@ class DecisionDocument(Record):
     costs: tuple[StepCost, ...]
     recipe: dict[str, Any]
     power: tuple[PowerRow, ...]
+    search: SearchResult | None = None
     model_version: str = ""
     mlflow_url: str = ""
     actor: str = ""

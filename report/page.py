@@ -8,6 +8,7 @@ from report import origin, scores, training
 from report.html import Html, el, join, note, trusted
 from report.reasons import NO_REASONS
 from report.reasons import reasons as reasons_part
+from report.search import search
 from report.sentence import headline
 from report.style import STYLE
 from report.verdict import verdict
@@ -44,6 +45,7 @@ def render(
     parts: list[tuple[str, str, Part]] = [
         ("comparison", "Comparison", scores.comparison),
         ("rules", "Rules", scores.rules),
+        ("search", "Search", search),
         ("training", "Training", training.training),
         ("confusion", "Confusion", training.confusion),
         ("calibration", "Calibration", training.calibration),
@@ -56,6 +58,8 @@ def render(
         ("lineage", "Lineage", origin.lineage),
         ("recipe", "Recipe", origin.recipe),
     ]
+    if document.search is None:
+        parts = [part for part in parts if part[0] != "search"]
     if not reasons:
         parts = [part for part in parts if part[0] != "reasons"]
     if not facts_of(document).has_labels:

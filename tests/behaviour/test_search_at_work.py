@@ -1,0 +1,69 @@
+"""A search in the flow: better than the recipe's own settings, resumable, and judged like any other."""
+
+from pathlib import Path
+
+import pytest
+
+from records.document import DecisionDocument
+from tasks.search import search_settings
+from tasks.train import base_digest, train_key
+from tests.world import NAME, World
+
+pytest_plugins = ["tests.worlds"]
+pytestmark = pytest.mark.slow
+
+SEARCH = (
+    "train.learning_rate=1.0e-6",  # learns nothing: any search does better
+    "train.epochs=2",
+    "train.evaluations_per_epoch=2",
+    "search={trials: 6, learning_rate: [1.0e-6, 1.0e-2]}",
+)
+
+
+def test_a_search_beats_settings_that_learn_nothing_and_its_best_goes_to_the_gate(
+    adopted: World, prefect_server: None
+) -> None:
+    recipe = adopted.recipe(*SEARCH)
+    result = adopted.run(recipe)
+    assert result.decision_digest
+    file = adopted.path(f"reports/{NAME}/{result.decision_digest}/document.json")
+    document = DecisionDocument.from_json(file.read_bytes())
+    found = document.search
+    assert found is not None
+    assert len(found.trials) == 6
+    own, winner = found.trials[0], found.winner
+    assert own.settings == {}
+    assert winner.best_value is not None
+    assert own.best_value is not None
+    assert winner.best_value > own.best_value + 0.2
+    assert document.recipe["train"]["learning_rate"] == winner.settings["learning_rate"]
+    assert document.train.seed == winner.seed
+    assert document.train.best_value == winner.best_value  # trained again, to the same weights
+    assert "search" in {cost.step for cost in document.costs}
+    page = Path(result.report_path).read_text("utf-8")
+    assert page.count("<tr>") > 6
+    assert f"{found.best} (chosen)" in page
+
+    # Each trial is a run in MLflow, a child of the search's.
+    runs = [run for run in adopted.runs() if run.data.tags.get("refit.search") == found.search_key]
+    parents = {run.data.tags.get("mlflow.parentRunId") for run in runs} - {None}
+    assert len(runs) == 7
+    assert parents <= {run.info.run_id for run in runs}
+    assert len(parents) == 1
+
+    # Killed after the fourth trial, it goes on with the fifth and comes to the same.
+    made = sorted(adopted.path(f"searches/{found.search_key}").glob("*.json"))
+    before = [path.stat().st_mtime_ns for path in made]
+    made[4].unlink()
+    made[5].unlink()
+    data = adopted.data(recipe)
+    assert recipe.search is not None
+    key = train_key(data, base_digest.fn(adopted.place, recipe.base, data), recipe.train)
+    again = search_settings.fn(
+        adopted.place, NAME, data, recipe.base, recipe.train, recipe.search, key
+    )
+    assert again.search_key == found.search_key
+    assert [t.model_copy(update={"wall_s": 0.0}) for t in again.trials] == [
+        t.model_copy(update={"wall_s": 0.0}) for t in found.trials
+    ]
+    assert [path.stat().st_mtime_ns for path in made][:4] == before[:4]
