@@ -46,9 +46,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 
 def test_every_promised_command_is_there() -> None:
     assert set(COMMANDS) == {
-        "adopt", "check", "decisions", "doctor", "explain", "features", "gc", "history", "init",
-        "lookup", "predict", "rebase", "reconcile", "release", "retire", "rollback", "run", "schema",
-        "verify", "why",
+        "adopt", "approve", "check", "decisions", "deploy", "doctor", "explain", "features", "gc",
+        "history", "init", "lookup", "override", "predict", "rebase", "reconcile", "release",
+        "retire", "rollback", "run", "schema", "serve", "up", "verify", "why",
     }  # fmt: skip
 
 
