@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from deployments.exits import UsageError
 from models.task_code import Predictor, task_code
@@ -98,15 +98,7 @@ class Throne:
                 self.problem = str(exc)
 
 
-def _is_text(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        raise ValueError("holds half a surrogate pair, which is no text") from exc
-    return text
-
-
-Text = Annotated[str, StringConstraints(max_length=MAX_CHARS), AfterValidator(_is_text)]
+Text = Annotated[str, StringConstraints(max_length=MAX_CHARS)]
 
 
 class Question(BaseModel):

@@ -133,7 +133,7 @@ def test_health_names_version_and_digest(promoted: World, throne: Throne) -> Non
         ({"texts": []}, ["body", "texts"], "at least 1 item"),
         ({"texts": ["a"] * (MAX_TEXTS + 1)}, ["body", "texts"], f"at most {MAX_TEXTS} items"),
         ({"texts": ["a", 5]}, ["body", "texts", 1], "valid string"),
-        ({"texts": ["\ud800"]}, ["body", "texts", 0], "surrogate"),
+        ({"texts": ["\ud800"]}, ["body", "texts", 0], "unicode string"),
         ({"texts": ["a"], "text": "b"}, ["body", "text"], "not permitted"),
     ],
 )
