@@ -234,7 +234,13 @@ class Registry:
     def mirror_head(self, name: str, entry: LedgerEntry) -> None:
         """Note the ledger's head at the registered model, against a ledger whose tail was cut."""
         head = json.dumps({"sequence": entry.sequence, "hash": entry.digest})
-        self.client.set_registered_model_tag(name, TAG_HEAD, head)
+        try:
+            self.client.set_registered_model_tag(name, TAG_HEAD, head)
+        except MlflowException as exc:
+            if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            self._create_model(name)  # a database that was emptied; a retired model has no version
+            self.client.set_registered_model_tag(name, TAG_HEAD, head)
 
     def mirrored_head(self, name: str) -> tuple[int, str]:
         """(sequence, hash) last mirrored; (0, "") for none."""

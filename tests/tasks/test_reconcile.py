@@ -6,6 +6,7 @@ import pytest
 
 from deployments.model_commands import lookup
 from flows.reconcile import ReconcileFailed, reconcile_all
+from tasks.changes import retire
 from tasks.ledger import LedgerCorrupt
 from tasks.reconcile import AliasWithoutLedger, LedgerBehindMirror, reconcile
 from tasks.registry import TAG_DIGEST, TAG_HEAD
@@ -86,6 +87,16 @@ def test_reconcile_mirrors_the_head_again(promoted: World) -> None:
     promoted.registry.client.delete_registered_model_tag(NAME, TAG_HEAD)
     reconcile.fn(promoted.place, NAME)
     assert promoted.registry.mirrored_head(NAME) == (2, promoted.entries[-1].digest)
+
+
+def test_reconcile_mirrors_a_retired_model_into_an_emptied_database(adopted: World) -> None:
+    """Without a champion no version is registered, and so nothing else creates the model."""
+    entry = retire(adopted.place, NAME, actor="ann", reason="no longer used")
+    adopted.registry.client.delete_registered_model(NAME)
+    for _ in range(2):
+        assert reconcile.fn(adopted.place, NAME) == ""
+    assert adopted.alias == ""
+    assert adopted.registry.mirrored_head(NAME) == (2, entry.digest)
 
 
 def test_reconcile_refuses_a_ledger_whose_tail_was_cut(promoted: World) -> None:
