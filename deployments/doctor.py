@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 
 from deployments import screen
 from deployments.exits import Exit
+from records.address import without_userinfo
 from tasks.place import Place
 
 
@@ -73,9 +74,10 @@ def _looks(place: Place) -> Iterator[tuple[str, Callable[[], str], str]]:
 
 def _tried(what: str, look: Callable[[], str], mend: str) -> Finding:
     try:
-        return Finding(what, True, look())
+        return Finding(what, True, without_userinfo(look()))
     except Exception as exc:
-        return Finding(what, False, f"{type(exc).__name__}: {exc}", mend)
+        said = f"{type(exc).__name__}: {exc}"
+        return Finding(what, False, without_userinfo(said), mend)
 
 
 def _store(place: Place) -> str:

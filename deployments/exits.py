@@ -4,6 +4,7 @@ import traceback
 from enum import IntEnum
 
 from models.errors import TrainingInterrupted
+from records.address import without_userinfo
 
 ROOMS = frozenset({"records", "models", "data_checks", "report", "tasks", "flows", "deployments"})
 
@@ -42,16 +43,17 @@ class Exit(IntEnum):
 
 def explain_exception(exc: BaseException) -> tuple[str, Exit]:
     """One clear message and the exit code: our own ValueErrors are the user's to mend, all else a fault."""
+    said = without_userinfo(str(exc))
     if isinstance(exc, TrainingInterrupted):
-        return str(exc), Exit.FAULT
+        return said, Exit.FAULT
     if _is_passing(exc):
-        return f"{exc}\nThis may pass: run the same command again.", Exit.FAULT
+        return f"{said}\nThis may pass: run the same command again.", Exit.FAULT
     if isinstance(exc, ValueError) and type(exc).__module__.partition(".")[0] in ROOMS:
-        return str(exc), Exit.USAGE
+        return said, Exit.USAGE
     where = traceback.extract_tb(exc.__traceback__)[-1:]
     place = f" at {where[0].filename}:{where[0].lineno}" if where else ""
     return (
-        f"{type(exc).__name__}: {exc}\nThis is a fault{place}; run again, and report it if it stays.",
+        f"{type(exc).__name__}: {said}\nThis is a fault{place}; run again, and report it if it stays.",
         Exit.FAULT,
     )
 

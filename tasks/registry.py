@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
 
 from models.classification import load_pipeline
+from records.address import without_userinfo
 from records.data import DataRef
 from records.document import CurvePoint
 from records.ledger import LedgerEntry
@@ -123,7 +124,8 @@ class Registry:
         if not self.has_pages or not self.has_run(run_id):
             return ""
         run = self.client.get_run(run_id)
-        return f"{self.place.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+        server = without_userinfo(self.place.tracking_uri)
+        return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
 
     @property
     def has_pages(self) -> bool:

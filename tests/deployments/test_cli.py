@@ -221,6 +221,7 @@ def test_every_outcome_has_an_exit_code_and_a_colour(outcome: str) -> None:
         (StoreUnreachable("no answer"), 1, "no answer\nThis may pass: run the same command again."),
         (ValueError("inside a library"), 1, "ValueError: inside a library\nThis is a fault"),
         (MemoryError("full"), 1, "MemoryError: full\nThis is a fault"),
+        (OSError("https://ann:s3cret@host is gone"), 1, "OSError: https://host is gone\n"),
     ],
 )
 def test_whose_fault_decides_the_exit_code(exc: Exception, code: int, said: str) -> None:

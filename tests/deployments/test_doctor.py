@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from deployments.doctor import Finding, judge_version
+from deployments.doctor import Finding, _tried, judge_version
 from tests.terminal import terminal
 
 LOOKED_AT = {"python", "torch", "prefect", "mlflow", "store", "base model", "processor"}
@@ -25,6 +25,20 @@ def test_version_outside_its_range_says_how_to_mend_it(version: str, expected: F
     assert found[:3] == expected[:3]
     assert found.mend.startswith(expected.mend)
     assert bool(found.mend) is not found.is_fine
+
+
+def test_no_finding_holds_a_password() -> None:
+    def look() -> str:
+        raise ConnectionError("https://ann:s3cret@host/api does not answer")
+
+    found = [
+        _tried("mlflow", lambda: "postgresql://ann:s3cret@db/mlflow: 2 registered models", ""),
+        _tried("mlflow", look, "check MLFLOW_TRACKING_URI"),
+    ]
+    assert [finding.found for finding in found] == [
+        "postgresql://db/mlflow: 2 registered models",
+        "ConnectionError: https://host/api does not answer",
+    ]
 
 
 @pytest.mark.slow

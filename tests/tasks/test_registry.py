@@ -2,6 +2,7 @@
 
 import json
 
+import mlflow
 import pytest
 
 from records.document import CurvePoint
@@ -135,3 +136,14 @@ def test_is_registry_fault_knows_a_refusal_from_a_fault(adopted: World) -> None:
     assert not is_registry_fault(MlflowException("wrong", INVALID_PARAMETER_VALUE))
     assert not is_registry_fault(ValueError("wrong"))
     assert Registry(adopted.place).count_models() == 1
+
+
+def test_the_page_of_a_run_names_no_password(adopted: World) -> None:
+    (run,), client = adopted.runs(), adopted.registry.client
+    server = adopted.place.model_copy(update={"tracking_uri": "https://ann:s3cret@mlflow.example"})
+    registry = Registry(server)
+    registry.client = client
+    mlflow.set_tracking_uri(adopted.place.tracking_uri)
+    experiment, run_id = run.info.experiment_id, run.info.run_id
+    page = f"https://mlflow.example/#/experiments/{experiment}/runs/{run_id}"
+    assert registry.run_url(run_id) == page
