@@ -60,8 +60,9 @@ def check(
 def data_key(
     snapshot: SnapshotRef, data: DataConfig, checks: ChecksConfig, split: SplitConfig
 ) -> str:
-    """Digest of what decides which rows are kept and where they go."""
+    """Digest of what decides which rows are kept, where they go, and which checks they pass."""
     spoken = [snapshot.task, data.source_language, data.target_language]
+    renamed = sorted(set(data.rename_labels.values()))  # the allowed labels, where no others are
     return digest_of(
         [
             snapshot.snapshot_digest,
@@ -71,6 +72,7 @@ def data_key(
             DATA_VERSION,
             NORMALISE_VERSION,
             *([] if is_default_task(snapshot.task) else spoken),
+            *([{"renamed_labels": renamed}] if renamed else []),
         ]
     )
 

@@ -61,6 +61,15 @@ def test_data_key_moves_with_what_decides_about_rows_only(place: Place, tmp_path
     assert data_key(ref, data, CHECKS, SplitConfig(salt="2")) != key
 
 
+def test_check_asks_anew_where_other_labels_are_allowed(place: Place, tmp_path: Path) -> None:
+    """The labels that rows are renamed to are the allowed ones: an earlier check did not ask that."""
+    path = write_csv(tmp_path / "rows.csv", num_rows=300)
+    assert checked(place, path).report.passed
+    data = DataConfig(source=str(path), rename_labels={"0": "negative", "1": "other"})
+    ref = check.fn(place, ingest.fn(place, data), data, CHECKS, SPLIT)
+    assert [r.name for r in ref.report.results if not r.passed] == ["label_set"]
+
+
 def test_check_refuses_too_few_rows_and_keeps_examples(place: Place, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "rows.csv", num_rows=300)
     ref = checked(place, path, ChecksConfig(labels=("positive",), min_rows=500))
