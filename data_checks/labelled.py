@@ -1,6 +1,6 @@
 """Rows for classification: a text and one label."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -8,6 +8,7 @@ from data_checks.config import ChecksConfig, DataConfig
 from data_checks.expectation import Check, few
 from data_checks.split import check_splits
 from records.data import CheckResult
+from records.text import normalise
 
 
 class Labelled:
@@ -73,10 +74,15 @@ class Labelled:
         return {index: labels[key] for index, key in conflicting["text_key"].items()}
 
     def warnings(self, kept: pd.DataFrame, dropped: pd.DataFrame) -> Sequence[tuple[int, str]]:
-        """Texts with two labels."""
+        """Labels that hardly differ, and texts with two labels."""
         test = kept[kept["split"] == "test"]
         conflicting = dropped[dropped["reason"] == "conflicting_labels"]
+        alike = _alike(kept["label"].dropna().unique())
         return (
+            (
+                len(alike),
+                f"labels look alike: {few(map(repr, alike))}; make them one by data.rename_labels",
+            ),
             (
                 len(conflicting),
                 f"rows dropped: {conflicting['text_key'].nunique()} texts carry two labels",
@@ -90,6 +96,14 @@ class Labelled:
     def check_splits(self, rows: pd.DataFrame, checks: ChecksConfig) -> CheckResult:
         """Rows of every label in every split."""
         return check_splits(rows, checks.labels)
+
+
+def _alike(labels: Iterable[str]) -> list[str]:
+    """The labels that another one equals but for case, width or white space; equal ones together."""
+    by_form: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        by_form.setdefault(normalise(label), []).append(label)
+    return [label for same in by_form.values() if len(same) > 1 for label in same]
 
 
 def copies_of_validation(rows: pd.DataFrame) -> "pd.Series[bool]":

@@ -110,7 +110,7 @@ def _rows(
         text, label, *attributes = texts if has_label else (texts[0], None, *texts[1:])
         yield Row(
             text=text,
-            label=config.rename_labels.get(label, label) if label else None,
+            label=_renamed(label, config),
             split=split,
             file=name,
             row=number,
@@ -129,6 +129,14 @@ def _answered(values: Sequence[object], where: str, problems: Problems) -> Seque
         problems.add(f"{where}: {flaw}")
         return None
     return [turns, answer, *values[1:]]
+
+
+def _renamed(label: str | None, config: DataConfig) -> str | None:
+    """The label's name, without white space around it: nobody could tell the two classes apart."""
+    stripped = (label or "").strip()
+    names = config.rename_labels
+    name = names.get(label or "", names.get(stripped, stripped)).strip()
+    return name or None
 
 
 def format_of(path: Path, config: DataConfig) -> Format:

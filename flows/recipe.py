@@ -92,8 +92,9 @@ def parse_recipe(
     values: Mapping[str, Any], overrides: Sequence[str] = (), *, origin: str = "the recipe"
 ) -> Recipe:
     """Validate plain values as a recipe; raises RecipeError with every problem."""
+    problems = list(_boolean_keys(values))
     merged: dict[str, Any] = _plain(values)
-    problems = [problem for item in overrides for problem in _override(merged, item)]
+    problems += [problem for item in overrides for problem in _override(merged, item)]
     _fill_in(merged)
     try:
         recipe = Recipe.model_validate(merged)
@@ -164,14 +165,23 @@ def _yaml_problem(exc: yaml.YAMLError) -> str:
 def _plain(value: Any) -> Any:
     """YAML's values as JSON has them: keys are strings, a date is what was written."""
     if isinstance(value, Mapping):
-        return {_key(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _key(key: object) -> str:
-    return str(key).lower() if isinstance(key, bool) else str(key)
+def _boolean_keys(value: object, place: str = "") -> Iterator[str]:
+    """Keys that YAML takes for truth values, so that they name no label of the file."""
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from _boolean_keys(inner, place)
+    for key, inner in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(key, bool):
+            says = "yes, on or true" if key else "no, off or false"
+            where = f"{place}: a key" if place else "a key"
+            yield f"{where} is {says}, which YAML takes for a truth value; put it in quotes"
+        yield from _boolean_keys(inner, f"{place}.{key}" if place else str(key))
 
 
 def _close_file(path: Path) -> str:
@@ -198,9 +208,12 @@ def _override(values: dict[str, Any], item: str) -> Iterator[str]:
             return
         values = inner
     try:
-        values[last] = _plain(yaml.safe_load(text))
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         yield f"--set {item!r}: {text!r} is not a YAML value"
+        return
+    yield from _boolean_keys(value, path)
+    values[last] = _plain(value)
 
 
 def _explain(error: Any) -> str:

@@ -223,6 +223,13 @@ def test_mislabelled_rows_refuse_and_are_shown(tmp_path: Path) -> None:
     assert shown["text"].iloc[0] == "text 0"
 
 
+def test_labels_that_look_alike_are_said(tmp_path: Path) -> None:
+    frame = snapshot([f"text {i}" for i in range(200)], ["neg", "Pos", "pos", "ｐｏｓ"] * 50)
+    (warning,) = check(frame, tmp_path).report.warnings
+    assert warning.startswith("3 labels look alike: 'Pos', 'pos', 'ｐｏｓ'")
+    assert "data.rename_labels" in warning
+
+
 @pytest.mark.parametrize("column", ["text", "label", "split", "file", "row", "attribute.user"])
 def test_missing_column_refuses_and_keeps_nothing(tmp_path: Path, column: str) -> None:
     frame = good().assign(**{"attribute.user": "u"}).drop(columns=column)

@@ -68,6 +68,15 @@ def test_attributes_labels_and_split_are_kept(tmp_path: Path) -> None:
     assert {row.split for row in found} == {"test"}
 
 
+def test_white_space_around_a_label_makes_no_other_label(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "text,label\na,pos\nb,pos \nc,\u00a0pos\nd,  \ne,neg\n")
+    assert [row.label for row in rows(path)] == ["pos", "pos", "pos", None, "neg"]
+    named = rows(path, rename_labels={"pos": "good ", "neg": " "})
+    assert [row.label for row in named] == ["good", "good", "good", None, None]
+    spaced = rows(path, rename_labels={"pos ": "other"})
+    assert [row.label for row in spaced] == ["pos", "other", "pos", None, "neg"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "gb18030"])
 def test_text_is_read_in_its_encoding(tmp_path: Path, encoding: str) -> None:
     text = "很好" if encoding == "gb18030" else "Crème brûlée"

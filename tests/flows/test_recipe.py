@@ -149,6 +149,16 @@ def test_missing_file_names_a_close_one(tmp_path: Path) -> None:
         load_recipe(tmp_path / "latin.yaml")
 
 
+def test_a_label_that_yaml_takes_for_a_truth_value_must_be_in_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    values = yaml.safe_dump(SMALL, sort_keys=False)
+    path.write_text(values.replace("data:\n", "data:\n  rename_labels: {yes: good, 'no': bad}\n"))
+    with pytest.raises(RecipeError, match=r"1 problem:\n.*data\.rename_labels: a key is yes, on or true.*put it in quotes"):  # fmt: skip
+        load_recipe(path)
+    with pytest.raises(RecipeError, match=r"data\.rename_labels: a key is no, off or false"):
+        parse_recipe(SMALL, ["data.rename_labels={off: bad}"])
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
@@ -159,7 +169,7 @@ def test_missing_file_names_a_close_one(tmp_path: Path) -> None:
         ("train.metric='log_loss'", "log_loss"),
         ("data.attributes=[a, b]", ("a", "b")),
         ("data.rename_labels.0=negative", "negative"),
-        ("data.rename_labels={0: bad, true: good}", {"0": "bad", "true": "good"}),
+        ("data.rename_labels={0: bad, 'true': good}", {"0": "bad", "true": "good"}),
         ("description=a=b", "a=b"),
         ("split.salt='2'", "2"),
         ("split.salt=2024-01-31", "2024-01-31"),
