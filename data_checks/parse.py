@@ -6,6 +6,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, time
 from decimal import Decimal
 from difflib import get_close_matches
@@ -255,19 +256,32 @@ def _json_object(line: str, number: int, problems: Problems) -> dict[str, object
 
 def _read_parquet(path: Path, config: DataConfig, problems: Problems) -> Iterator[_Raw]:
     """The wanted columns, a thousand rows at a time."""
-    import pyarrow
     import pyarrow.parquet
 
+    with (
+        path.open("rb") as raw,
+        parquet_damage(problems),
+        pyarrow.parquet.ParquetFile(raw) as file,
+    ):
+        for column in wanted_columns(config):
+            _position(tuple(file.schema_arrow.names), column, problems)
+        problems.close()
+        wanted = list(dict.fromkeys(wanted_columns(config)))
+        for batch in file.iter_batches(1000, columns=wanted):
+            columns = [batch.column(column).to_pylist() for column in wanted_columns(config)]
+            yield from ((0, values) for values in zip(*columns, strict=True))
+
+
+@contextmanager
+def parquet_damage(problems: Problems) -> Iterator[None]:
+    """A file that is no Parquet, or whose pages are damaged, is a problem of the file."""
+    import pyarrow
+
     try:
-        with path.open("rb") as raw, pyarrow.parquet.ParquetFile(raw) as file:
-            for column in wanted_columns(config):
-                _position(tuple(file.schema_arrow.names), column, problems)
-            problems.close()
-            wanted = list(dict.fromkeys(wanted_columns(config)))
-            for batch in file.iter_batches(1000, columns=wanted):
-                columns = [batch.column(column).to_pylist() for column in wanted_columns(config)]
-                yield from ((0, values) for values in zip(*columns, strict=True))
-    except pyarrow.ArrowException as exc:
+        yield
+    except (pyarrow.ArrowException, OSError) as exc:
+        if isinstance(exc, OSError) and exc.errno is not None:
+            raise  # the disk's; damaged pages have no number
         problems.fail(f"not readable as Parquet ({exc}); write it again, or set data.format")
 
 

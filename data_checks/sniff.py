@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from data_checks.config import DataConfig
-from data_checks.parse import ENDINGS, Format, read_rows
-from data_checks.problems import ParseError
+from data_checks.parse import ENDINGS, Format, parquet_damage, read_rows
+from data_checks.problems import ParseError, Problems
 from data_checks.text_files import find_encoding, open_bytes, open_text
 from records.base import Record
 
@@ -108,7 +108,7 @@ def _tables(path: Path, encoding: str) -> Iterator[_Table]:
 def _parquet_table(path: Path) -> _Table:
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with parquet_damage(Problems(path.name)), pyarrow.parquet.ParquetFile(path) as file:
         batch = next(file.iter_batches(1000), None)
         names = tuple(file.schema_arrow.names)
     rows = batch.to_pylist() if batch else []

@@ -42,9 +42,12 @@ class Exit(IntEnum):
 
 
 def explain_exception(exc: BaseException) -> tuple[str, Exit]:
-    """One clear message and the exit code: our own ValueErrors are the user's to mend, all else a fault."""
+    """One clear message and the exit code: our own ValueErrors are the user's to mend, all else a fault.
+
+    Of our own, those that a store, a ledger or another run brings about are faults as well.
+    """
     said = without_userinfo(str(exc))
-    if isinstance(exc, TrainingInterrupted):
+    if isinstance(exc, TrainingInterrupted) or _is_state(exc):
         return said, Exit.FAULT
     if _is_passing(exc):
         return f"{said}\nThis may pass: run the same command again.", Exit.FAULT
@@ -62,3 +65,11 @@ def _is_passing(exc: BaseException) -> bool:
     from tasks.objects import StoreUnreachable
 
     return isinstance(exc, StoreUnreachable)
+
+
+def _is_state(exc: BaseException) -> bool:
+    """Whether the store or the ledger is to blame, or another run that came first: no input is."""
+    from tasks.ledger import ChampionChanged, EntryRefused, LedgerCorrupt
+    from tasks.objects import CorruptObject
+
+    return isinstance(exc, (ChampionChanged, CorruptObject, EntryRefused, LedgerCorrupt))

@@ -5,7 +5,7 @@ import logging
 from prefect import task
 
 from records.ledger import LedgerEntry
-from tasks.ledger import LedgerError, champion, claimed_task, history
+from tasks.ledger import LedgerCorrupt, LedgerError, champion, claimed_task, history
 from tasks.objects import Store
 from tasks.payload import open_folder
 from tasks.place import Place
@@ -18,7 +18,7 @@ log = logging.getLogger("refit")
 MAX_LOOKS = 5
 
 
-class LedgerBehindMirror(LedgerError):
+class LedgerBehindMirror(LedgerCorrupt):
     """The registry has seen an entry that the ledger does not hold: its tail was cut."""
 
 

@@ -14,6 +14,7 @@ from data_checks.config import DataConfig
 from data_checks.parse import MAX_FIELD_CHARS, read_rows
 from data_checks.problems import ParseError
 from data_checks.rows import Row
+from data_checks.sniff import sniff
 from tests.conftest import shared_data
 
 
@@ -214,6 +215,21 @@ def test_a_file_that_only_claims_to_be_parquet_is_refused(tmp_path: Path) -> Non
     path = write(tmp_path, "a.parquet", "text,label\na,b\n")
     with pytest.raises(ParseError, match="not readable as Parquet"):
         rows(path)
+
+
+def test_parquet_with_a_damaged_page_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": [f"text {i}" for i in range(5000)], "label": ["a", "b"] * 2500})
+    pyarrow.parquet.write_table(table, path, compression="snappy", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4 : len(data) // 4 + 2000] = b"\xff" * 2000
+    path.write_bytes(data)
+    with pytest.raises(
+        ParseError, match=r"^a\.parquet: not readable as Parquet \(.*write it again"
+    ):
+        rows(path)
+    with pytest.raises(ParseError, match="not readable as Parquet"):
+        sniff(path)
 
 
 def test_gzip_is_transparent_and_damage_is_said(tmp_path: Path) -> None:

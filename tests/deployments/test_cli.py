@@ -19,7 +19,9 @@ from deployments.exits import Exit, UsageError, explain_exception
 from flows.recipe import load_recipe
 from models.errors import UnknownBase
 from records.document import Outcome
-from tasks.objects import AccessDenied, StoreUnreachable
+from tasks.ledger import ChampionChanged, EntryRefused, LedgerCorrupt, LedgerError
+from tasks.objects import AccessDenied, CorruptObject, StoreUnreachable
+from tasks.reconcile import LedgerBehindMirror
 from tests.terminal import ROOT, Terminal, terminal
 from tests.tiny import write_csv
 
@@ -218,6 +220,12 @@ def test_every_outcome_has_an_exit_code_and_a_colour(outcome: str) -> None:
         (UsageError("not so"), 2, "not so"),
         (UnknownBase("no such base"), 2, "no such base"),
         (AccessDenied("403"), 2, "403"),
+        (LedgerError("no champion"), 2, "no champion"),
+        (LedgerCorrupt("entry 2 is missing"), 1, "entry 2 is missing"),
+        (ChampionChanged("another came first"), 1, "another came first"),
+        (EntryRefused("held"), 1, "held"),
+        (CorruptObject("other bytes"), 1, "other bytes"),
+        (LedgerBehindMirror("its tail was cut"), 1, "its tail was cut"),
         (StoreUnreachable("no answer"), 1, "no answer\nThis may pass: run the same command again."),
         (ValueError("inside a library"), 1, "ValueError: inside a library\nThis is a fault"),
         (MemoryError("full"), 1, "MemoryError: full\nThis is a fault"),
