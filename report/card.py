@@ -54,6 +54,7 @@ def _card(document: DecisionDocument, most: int) -> str:
         f"A {about}{f' with {counted(len(labels), noun)}' if labels else ''}, "
         "fine-tuned and judged by refit. "
         f"{escape_markdown(sentence(document))}",
+        *_description(document, most),
         f"Labels: {', '.join(_first(labels, most))}." if labels else "",
         *_scores(document, most),
         "## Base, training and data",
@@ -67,6 +68,13 @@ def _card(document: DecisionDocument, most: int) -> str:
         "\n".join(f"- {name}: `{digest(text)}`" for name, text in _digests(document)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _description(document: DecisionDocument, most: int) -> list[str]:
+    """What the recipe says that the model is for, by paragraphs; its begin where room is short."""
+    text = str(document.recipe.get("description") or "")
+    text = text if most >= 10 else shorten(text, 500)
+    return [escape_markdown(part) for part in re.split(r"\n\s*\n", text.strip()) if part]
 
 
 def _first(lines: list[str], most: int, item: str = "") -> list[str]:

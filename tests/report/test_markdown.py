@@ -96,6 +96,18 @@ def test_model_card_says_how_good_from_what_and_how_to_load() -> None:
     assert "6,031 rows, 6,000 kept" in card
 
 
+def test_model_card_says_what_the_recipe_says_that_the_model_is_for() -> None:
+    document = documents.promoted_first()
+    text = "For routing of *reviews*.\n\nNot for <b>spam</b>.\n"
+    recipe = {**document.recipe, "description": text}
+    html = html_of(model_card(document.model_copy(update={"recipe": recipe})))
+    assert "<p>For routing of *reviews*.</p>\n<p>Not for &lt;b&gt;spam&lt;/b&gt;.</p>" in html
+    longest = document.model_copy(update={"recipe": {**recipe, "description": "*" * 2000}})
+    card = model_card(longest)
+    assert len(card) <= MAX_CHARACTERS
+    assert "## Digests" in card
+
+
 def test_model_card_stays_short_with_long_labels_and_says_what_it_leaves_out() -> None:
     labels = tuple(f"{'long ' * 20}{i}" for i in range(77))
     card = model_card(documents.build(replace(documents.MANY, labels=labels)))
