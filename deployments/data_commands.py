@@ -80,7 +80,7 @@ def _show(data: DataRef, power: tuple[PowerRow, ...], recipe: Recipe) -> None:
             f"{recipe.gate.margin:g}, {power[0].num_items} test items)",
             ("models differ on", "chance", "items for 80 %", "margin for 80 %"),
             (
-                (f"{p.discordance:.0%}", f"{p.chance:.0%}", f"{p.items_for_80:,}", f"{p.margin_for_80:.3f}")
+                (f"{p.discordance:.0%}", f"{p.chance:.0%}", p.say_items(recipe.gate.rule), f"{p.margin_for_80:.3f}")
                 for p in power
             ),
         )  # fmt: skip

@@ -68,9 +68,15 @@ class PowerRow(Record):
     num_items: int
     chance: float
     items_for_80: int
-    """Items needed for an 80 % chance at the same margin."""
+    """Items needed for an 80 % chance at the same margin; 0: no number of items, or past ten million."""
     margin_for_80: float
     """Margin needed for an 80 % chance at the same number of items."""
+
+    def say_items(self, rule: str) -> str:
+        """`items_for_80` in words: under `superior` an equal model passes by luck only."""
+        if self.items_for_80:
+            return f"{self.items_for_80:,}"
+        return "never" if rule == "superior" else "over 10 million"
 
 
 class DecisionFile(Record):

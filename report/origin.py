@@ -121,7 +121,7 @@ def power(document: DecisionDocument) -> Html:
             count(row.num_items),
             percent(row.chance, 0),
             bar(row.chance, f"chance {percent(row.chance, 0)}"),
-            count(row.items_for_80),
+            row.say_items(document.file.record.policy.rule),
             percent(row.margin_for_80),
         )
         for row in document.power

@@ -68,6 +68,14 @@ def test_an_equal_model_passes_superior_by_luck_only() -> None:
     for row in power_table(POLICY.model_copy(update={"rule": "superior"}), 2000):
         assert row.chance <= 0.0275
         assert row.items_for_80 == 0
+        assert row.say_items("superior") == "never"
+
+
+def test_items_for_80_percent_are_said_in_words_where_there_is_no_number() -> None:
+    (row,) = power_table(POLICY, 400, (0.04,))
+    assert row.say_items("non_inferior") == f"{row.items_for_80:,}"
+    (narrow,) = power_table(POLICY.model_copy(update={"margin": 1e-5}), 400, (0.04,))
+    assert narrow.say_items("non_inferior") == "over 10 million"
 
 
 def test_power_table_is_empty_for_log_loss_and_zero_without_items() -> None:
