@@ -415,7 +415,7 @@ def describe(
         costs=request.costs.steps(),
         search=request.search,
         recipe=request.recipe.model_dump(mode="json"),
-        power=power_table(request.recipe.gate, max(1, len(file.record.items.item_ids))),
+        power=power_table(request.recipe.gate, max(1, len(set(file.record.items.groups)))),
         mlflow_url=Registry(request.place).run_url(challenger.mlflow_run_id),
         actor=request.actor,
         reason=request.reason,

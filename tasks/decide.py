@@ -2,12 +2,13 @@
 
 import logging
 from datetime import UTC, datetime
+from itertools import count
 
 from prefect import task
 from pydantic import ValidationError
 
 from models.gate import GATE_VERSION, decide
-from records.base import digest_of, sha256
+from records.base import canonical_json, digest_of, sha256
 from records.data import DataRef
 from records.decision import GateRecord
 from records.document import DecisionFile
@@ -96,7 +97,6 @@ def gather(
     if challenger is None:
         raise ValueError("an evaluation without a challenger cannot be decided")
     earlier = read_index(store, name)
-    live_digest = live.model_digest if live else ""
     return GateRecord(
         gate_version=GATE_VERSION,
         name=name,
@@ -114,10 +114,11 @@ def gather(
         budgets=evaluation.budgets,
         parity=evaluation.parity,
         policy=policy,
-        attempt=1
-        + sum(
-            e.snapshot_digest == data.snapshot.snapshot_digest and e.champion_digest == live_digest
-            for e in earlier
+        attempt=claim_attempt(
+            store,
+            name,
+            rows_and_champion=[data.snapshot.snapshot_digest, live.model_digest if live else ""],
+            challenger_and_policy=[challenger.model_digest, policy.digest],
         ),
         num_test_uses=sum(e.generation == generation(data, salt) for e in earlier),
         ledger_sequence=entries[-1].sequence if entries else 0,
@@ -125,6 +126,23 @@ def gather(
         anchor_digest=held_up_to.model_digest if held_up_to else "",
         barred_digests=tuple(sorted(barred_digests(entries))),
     )
+
+
+def claim_attempt(
+    store: Store, name: str, *, rows_and_champion: list[str], challenger_and_policy: list[str]
+) -> int:
+    """Which attempt this is on these rows against this champion: 1, 2, 3, ...
+
+    Each number is claimed once, by put-if-absent: of several decided at once none is the first
+    again, and whoever comes back with the same challenger (after a hold, a crash, another
+    champion's rollback) keeps its number.
+    """
+    claim = canonical_json(challenger_and_policy)
+    for number in count(1):
+        key = f"attempts/{name}/{digest_of(rows_and_champion)[:32]}/{number:06d}.json"
+        if store.put_if_absent(key, claim) or store.read(key) == claim:
+            return number
+    raise AssertionError("there is always a next number")
 
 
 def generation(data: DataRef, salt: str) -> str:

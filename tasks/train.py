@@ -16,6 +16,7 @@ from records.base import digest_of, file_sha256
 from records.data import DataRef
 from records.document import CurvePoint, TrainResult
 from records.task import TASKS
+from records.text import group_of
 from tasks.check import read_split
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
 from tasks.objects import Store
@@ -60,7 +61,7 @@ def _scratch_folder(place: Place, config: ScratchConfig, data: DataRef) -> Path:
         rows = read_split(store, split, place.cache)
         with place.scratch() as scratch:
             texts = (text for column in learnt for text in rows[column].dropna())
-            write_scratch(config, texts, frozenset(rows["group"]), scratch / "base")
+            write_scratch(config, texts, lineage_of(rows), scratch / "base")
             put_folder(store, prefix, scratch / "base")
     return open_folder(store, prefix, place.cache)
 
@@ -148,7 +149,7 @@ def _train(
             labels=data.labels,
             training=examples_of(training),
             validation=examples_of(validation),
-            lineage=frozenset(training["group"]) | frozenset(validation["group"]),
+            lineage=lineage_of(training) | lineage_of(validation),
             out=out,
             work=work,
             task=data.task,
@@ -157,6 +158,12 @@ def _train(
             on_checkpoint=checkpoints.put,
             resume_from=find_checkpoint(store, key, place.cache),
         )
+
+
+def lineage_of(rows: pd.DataFrame) -> frozenset[str]:
+    """The groups of rows, and their texts where something else groups them: a later test may be
+    split by texts, or by other groups."""
+    return frozenset(rows["group"]) | frozenset(map(group_of, rows["text"]))
 
 
 def _log_validation(point: CurvePoint) -> None:

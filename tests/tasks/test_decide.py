@@ -1,5 +1,8 @@
 """Decisions: once per key, counted, and never to be changed afterwards."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
 from models.gate import decide
@@ -7,6 +10,7 @@ from records.evaluation import IndexEntry
 from records.policy import GatePolicy
 from tasks.changes import roll_back
 from tasks.decide import (
+    claim_attempt,
     decide_challenger,
     decision_path,
     find_decision,
@@ -15,6 +19,7 @@ from tasks.decide import (
     read_index,
 )
 from tasks.ledger import ChampionChanged
+from tasks.store import LocalStore
 from tests.world import NAME, RIVAL, World
 
 pytest_plugins = ["tests.worlds"]
@@ -51,6 +56,21 @@ def test_each_decision_on_one_snapshot_and_champion_costs_alpha(promoted: World)
     assert [file.decision.alpha_used for file in files] == pytest.approx(
         [0.025, 0.05 / 6, 0.05 / 12]
     )
+
+
+def test_attempts_decided_at_once_have_different_numbers(tmp_path: Path) -> None:
+    """And whoever comes again with the same challenger keeps its own."""
+    store = LocalStore(tmp_path)
+
+    def attempt(challenger: str) -> int:
+        return claim_attempt(
+            store, NAME, rows_and_champion=["rows", "old"], challenger_and_policy=[challenger, "p"]
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(attempt, "abcdefgh"))
+    assert sorted(numbers) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [attempt(one) for one in "abcdefgh"] == numbers
 
 
 def test_scores_against_yesterdays_champion_decide_nothing(promoted: World) -> None:

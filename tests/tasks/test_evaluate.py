@@ -14,6 +14,7 @@ from records.decision import Decision
 from records.evaluation import Evaluation
 from records.ledger import LedgerEntry
 from records.policy import SlicePolicy
+from records.text import group_of
 from tasks.check import read_split
 from tasks.decide import gather
 from tasks.evaluate import ScoringCrashed, overlap, run_fresh, test_items
@@ -53,12 +54,22 @@ def test_overlap_counts_test_groups_in_each_lineage(tmp_path: Path) -> None:
         lineage = {"groups": groups, "is_complete": role == "champion"}
         (folders[role] / "lineage.json").write_text(json.dumps(lineage), "utf-8")
     folders["anchor"] = tmp_path
-    report, together = overlap(pd.DataFrame({"group": ["a", "b", "b", "c", "d"]}), folders)
+    report, together = overlap(
+        pd.DataFrame({"group": ["a", "b", "b", "c", "d"], "text": [*"vwxyz"]}), folders
+    )
     assert together == {"b", "c"}
     assert report.num_test_groups == 4
     assert report.num_dropped == {"challenger": 1, "champion": 2, "anchor": 0}
     assert report.num_dropped_total == 2
     assert report.unknown == ("challenger", "anchor")
+
+
+def test_overlap_finds_a_text_that_was_grouped_otherwise_in_training(tmp_path: Path) -> None:
+    """The base learned texts; here a document is a group."""
+    lineage = {"groups": [group_of("A  Text")], "is_complete": True}
+    (tmp_path / "lineage.json").write_text(json.dumps(lineage), "utf-8")
+    test = pd.DataFrame({"group": ["doc 1", "doc 1", "doc 2"], "text": ["new", "a text", "other"]})
+    assert overlap(test, {"challenger": tmp_path})[1] == {"doc 1"}
 
 
 def test_items_take_declared_slices_in_the_order_of_the_rows() -> None:
