@@ -209,7 +209,10 @@ def test_home_that_cannot_be_made_is_named(session: Terminal) -> None:
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
 def test_every_outcome_has_an_exit_code_and_a_colour(outcome: str) -> None:
-    codes = {"promoted": 0, "unchanged": 0, "refused": 3, "data_refused": 4, "held": 5}
+    codes = {
+        "promoted": 0, "unchanged": 0, "would_promote": 0, "evaluated": 0, "refused": 3,
+        "declined": 3, "data_refused": 4, "held": 5, "waiting": 5, "already_running": 6,
+    }  # fmt: skip
     assert Exit.of_outcome(outcome) == codes[outcome]
     assert outcome in screen.COLOURS
 
