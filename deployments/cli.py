@@ -180,7 +180,7 @@ def rollback(
     name: Name,
     reason: NeededReason,
     to: Annotated[
-        str | None, typer.Option("--to", help="Version; default: the one before.")
+        str | None, typer.Option("--to", help="Version or digest; default: the one before.")
     ] = None,
     json: AsJson = False,
 ) -> None:

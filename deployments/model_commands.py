@@ -242,7 +242,8 @@ def _find(place: Place, what: str) -> tuple[str, str]:
     live = champion(entries)
     wanted = version or (live.version if live else "")
     for entry in reversed(entries):
-        if entry.version == wanted and entry.decision_digest:
+        is_live = live is not None and entry.model_digest == live.model_digest
+        if (entry.version == version if version else is_live) and entry.decision_digest:
             return name, entry.decision_digest
     which = f"version {wanted} of {name!r}" if wanted else f"a version of {name!r}"
     raise LedgerError(f"no decision made {which} champion; see `refit decisions {name}`")

@@ -8,7 +8,18 @@ from models.predict import Classifier
 from records.base import digest_of, file_sha256
 from records.ledger import Action, LedgerEntry
 from tasks.decide import read_decision
-from tasks.ledger import LedgerError, append, champion, history, is_held, rollback_target
+from tasks.ledger import (
+    CROWNING,
+    LedgerError,
+    NoRollback,
+    append,
+    champion,
+    crowned_versions,
+    history,
+    is_held,
+    never_champion,
+    rollback_target,
+)
 from tasks.payload import open_folder, put_folder
 from tasks.place import Place
 from tasks.promote import draft_entry
@@ -17,6 +28,9 @@ from tasks.registry import TAG_DIGEST, Registry
 
 log = logging.getLogger("refit")
 
+MIN_DIGEST_CHARS = 8
+"""A shorter name is a version's number."""
+
 
 def roll_back(
     place: Place, name: str, *, to_version: str | None, actor: str, reason: str
@@ -24,10 +38,11 @@ def roll_back(
     """Bring the latest earlier champion back, bar the present one, and hold promotions.
 
     Raises:
-        NoRollback: there is nothing to go back to.
+        NoRollback: there is nothing to go back to, or `to_version` names no earlier champion, or two.
     """
     entries = _checked(place, name)
-    target = rollback_target(entries, to_version)
+    to_digest = _digest_of(place, name, entries, to_version) if to_version else None
+    target = rollback_target(entries, to_digest)
     return _append(
         place,
         name,
@@ -158,6 +173,26 @@ def assemble(version_folder: Path) -> Path:
         for file in tokenizer.iterdir():
             shutil.copy2(file, model / file.name)
     return model
+
+
+def _digest_of(place: Place, name: str, entries: tuple[LedgerEntry, ...], meant: str) -> str:
+    """The champion that a person means by a number, of ledger or registry, or by its digest."""
+    digests = {entry.model_digest for entry in entries if entry.action in CROWNING}
+    found = set(crowned_versions(entries, meant))
+    for version in Registry(place).versions(name):
+        if str(version.version) == meant:
+            found |= digests & {version.tags.get(TAG_DIGEST)}
+    if len(meant) >= MIN_DIGEST_CHARS:
+        found |= {digest for digest in digests if digest.startswith(meant)}
+    if not found:
+        raise never_champion(entries, f"version {meant!r}")
+    if len(found) > 1:
+        models = " and ".join(digest[:12] for digest in sorted(found))
+        raise NoRollback(
+            f"{meant!r} means two models of {name!r}, {models}: the registry was lost and gave the "
+            "number again; name one by its digest"
+        )
+    return found.pop()
 
 
 def _same_champion(

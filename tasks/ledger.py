@@ -35,11 +35,14 @@ from tasks.succession import (
     anchor,
     barred_digests,
     champion,
+    crowned_versions,
     is_held,
+    never_champion,
     rollback_target,
 )
 
 __all__ = [
+    "CROWNING",
     "ChampionChanged",
     "EntryRefused",
     "LedgerCorrupt",
@@ -54,10 +57,12 @@ __all__ = [
     "check_name",
     "claim_name",
     "claimed_task",
+    "crowned_versions",
     "head",
     "history",
     "is_held",
     "known_ledgers",
+    "never_champion",
     "rollback_target",
     "verify",
 ]
@@ -354,9 +359,10 @@ def _contradictions(
         if reason := is_held(entries):
             problems.append(f"held by {reason}; release first")
     if entry.action == "rollback":
-        target = rollback_target(entries, entry.version)
-        if target.model_digest != entry.model_digest:
+        if entry.model_digest not in crowned_versions(entries, entry.version):
             problems.append("this version had another model digest; read the ledger again")
+        else:
+            rollback_target(entries, entry.model_digest)
     if entry.action == "adopt" and live is not None:
         problems.append(f"version {live.version!r} is champion already; use promote or override")
     if entry.action == "retire" and (live is None or entry.version):

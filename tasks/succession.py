@@ -26,7 +26,7 @@ def champion(entries: Sequence[LedgerEntry]) -> LedgerEntry | None:
         if entry.action in CROWNING:
             live = entry
         elif entry.action == "rollback":
-            live = _crowned(entries[:index], entry.version) or entry
+            live = _crowned(entries[:index], entry.model_digest) or entry
         elif entry.action == "retire":
             live = None
     return live
@@ -73,16 +73,18 @@ def is_held(entries: Sequence[LedgerEntry]) -> str:
     return f"{last.action} (entry {last.sequence}) by {last.actor}: {last.reason or 'no reason'}"
 
 
-def rollback_target(entries: Sequence[LedgerEntry], to_version: str | None = None) -> LedgerEntry:
-    """The champion to go back to: `to_version`, or the latest earlier one not itself undone.
+def rollback_target(entries: Sequence[LedgerEntry], to_digest: str | None = None) -> LedgerEntry:
+    """The champion to go back to: the model of that digest, or the latest earlier one not undone.
+
+    Models are told apart by digest: a registry that was lost gives a number a second time.
 
     Raises:
-        NoRollback: there is none, or `to_version` was never champion, is champion now, or is
-            barred by an earlier rollback.
+        NoRollback: there is none, or the model was never champion, is champion now, or is barred by
+            an earlier rollback.
     """
     live, barred = champion(entries), barred_digests(entries)
-    if to_version is not None:
-        return _named_target(entries, to_version, live, barred)
+    if to_digest is not None:
+        return _named_target(entries, to_digest, live, barred)
     before = live.sequence if live else len(entries) + 1
     undone = _undone(entries)
     for entry in reversed(entries[: before - 1]):
@@ -92,9 +94,15 @@ def rollback_target(entries: Sequence[LedgerEntry], to_version: str | None = Non
     raise NoRollback("there is no earlier champion to go back to; retire the model instead")
 
 
-def _crowned(entries: Sequence[LedgerEntry], version: str) -> LedgerEntry | None:
-    found = (e for e in reversed(entries) if e.action in CROWNING and e.version == version)
-    return next(found, None)
+def crowned_versions(entries: Sequence[LedgerEntry], version: str) -> dict[str, LedgerEntry]:
+    """The latest entry of each model that came to the throne under that number, by digest."""
+    found = (e for e in entries if e.action in CROWNING and e.version == version)
+    return {entry.model_digest: entry for entry in found}
+
+
+def _crowned(entries: Sequence[LedgerEntry], model_digest: str) -> LedgerEntry | None:
+    found = (e for e in reversed(entries) if e.action in CROWNING)
+    return next((entry for entry in found if entry.model_digest == model_digest), None)
 
 
 def _undone(entries: Sequence[LedgerEntry]) -> frozenset[int]:
@@ -114,16 +122,23 @@ def _is_live(entry: LedgerEntry, live: LedgerEntry | None) -> bool:
 
 def _named_target(
     entries: Sequence[LedgerEntry],
-    version: str,
+    model_digest: str,
     live: LedgerEntry | None,
     barred: frozenset[str],
 ) -> LedgerEntry:
-    target = _crowned(entries, version)
+    target = _crowned(entries, model_digest)
     if target is None:
-        known = ", ".join(sorted({e.version for e in entries if e.action in CROWNING})) or "none"
-        raise NoRollback(f"version {version!r} was never champion; earlier champions: {known}")
+        raise never_champion(entries, f"model {model_digest[:12]}")
+    what = f"version {target.version!r} (model {model_digest[:12]})"
     if _is_live(target, live):
-        raise NoRollback(f"version {version!r} is champion now; name an earlier one")
-    if target.model_digest in barred:
-        raise NoRollback(f"version {version!r} was itself rolled back; override if you must")
+        raise NoRollback(f"{what} is champion now; name an earlier one")
+    if model_digest in barred:
+        raise NoRollback(f"{what} was itself rolled back; override if you must")
     return target
+
+
+def never_champion(entries: Sequence[LedgerEntry], what: str) -> NoRollback:
+    """The error for a model that was never champion; lists those that were."""
+    crowned = {(e.version, e.model_digest[:12]) for e in entries if e.action in CROWNING}
+    known = ", ".join(f"{version} ({digest})" for version, digest in sorted(crowned)) or "none"
+    return NoRollback(f"{what} was never champion; earlier champions: {known}")

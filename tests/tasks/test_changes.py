@@ -3,11 +3,21 @@
 import pytest
 
 from models.predict import Classifier
+from records.ledger import LedgerEntry
 from tasks.changes import adopt, rebase, release, retire, roll_back
-from tasks.ledger import LedgerError, NoRollback, anchor, barred_digests, champion, is_held
-from tasks.reconcile import LedgerBehindMirror
+from tasks.ledger import (
+    LedgerError,
+    NoRollback,
+    anchor,
+    append,
+    barred_digests,
+    champion,
+    is_held,
+)
+from tasks.promote import draft_entry
+from tasks.reconcile import LedgerBehindMirror, reconcile
 from tasks.registry import TAG_DIGEST, RegistryError
-from tests.world import EXAMPLES, NAME, World
+from tests.world import EXAMPLES, NAME, RIVAL, World
 
 pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
@@ -48,6 +58,36 @@ def test_roll_back_brings_the_earlier_champion_back_bars_and_holds(promoted: Wor
     assert barred_digests(promoted.entries) == {taken_down}
     assert is_held(promoted.entries) == "rollback (entry 3) by ann: complaints"
     assert promoted.registry.mirrored_head(NAME) == (3, entry.digest)
+
+
+def test_roll_back_goes_to_the_model_and_not_to_its_number(promoted: World) -> None:
+    """The registry is lost; the champion is registered again as 1, and the rival becomes 2."""
+    promoted.registry.client.delete_registered_model(NAME)
+    assert reconcile.fn(promoted.place, NAME) == "1"
+    adopted, champion_then = promoted.entries
+    rival = promoted.train(promoted.recipe(RIVAL))
+    version = promoted.registry.register(
+        name=NAME, model_path=promoted.path(rival.model_key), model_digest=rival.model_digest,
+        run_id="", description="", tags={},
+    )  # fmt: skip
+    crowned = draft_entry(
+        action="override", version=version, model_digest=rival.model_digest,
+        model_uri=rival.model_key, actor="ann", reason="",
+    )  # fmt: skip
+    append(promoted.store, NAME, crowned, decided_against=champion_then)
+    reconcile.fn(promoted.place, NAME)
+    assert (version, promoted.alias) == ("2", "2")
+
+    def back(to: str | None) -> LedgerEntry:
+        return roll_back(promoted.place, NAME, to_version=to, actor="ann", reason="")
+
+    for number in ("1", "2"):
+        with pytest.raises(NoRollback, match=f"'{number}' means two models.*by its digest"):
+            back(number)
+    assert back(None).model_digest == champion_then.model_digest
+    assert promoted.alias == "1"
+    assert champion(promoted.entries) == champion_then
+    assert back(adopted.model_digest[:12]).model_digest == adopted.model_digest
 
 
 def test_roll_back_refuses_where_there_is_nothing_before(adopted: World) -> None:

@@ -369,7 +369,22 @@ def test_rollback_target_after(
     to_version: str | None,
     sequence: int,
 ) -> None:
-    assert ledger.rollback_target(after(story), to_version).sequence == sequence
+    to_digest = f"m{to_version}" if to_version else None
+    assert ledger.rollback_target(after(story), to_digest).sequence == sequence
+
+
+def test_a_number_that_a_lost_registry_gave_again_names_no_other_model(local: LocalStore) -> None:
+    """1 and 2 were lost, 2 became 1, and so the next challenger is 2 once more."""
+    again = draft("promote", "2", model_digest="mC", decision_digest="dC")
+    entries = write(local, draft("promote", "1"), draft("promote", "2"), again)
+    target = ledger.rollback_target(entries)
+    assert (target.sequence, target.model_digest) == (2, "m2")
+    back = draft("rollback", "2", model_digest="m2")
+    entries = write(local, back)
+    assert champion(entries) == entries[1]
+    assert ledger.barred_digests(entries) == {"mC"}
+    with pytest.raises(NoRollback, match=r"model mC.*was itself rolled back"):
+        ledger.rollback_target(entries, "mC")
 
 
 @pytest.mark.parametrize(
@@ -379,7 +394,7 @@ def test_rollback_target_after(
         ("promote 1, promote 2, rollback 1", None, "no earlier champion"),
         ("promote 1, promote 2, promote 3, rollback 1", None, "no earlier champion"),
         ("promote 1, promote 2", "2", "champion now"),
-        ("promote 1, promote 2", "7", "never champion; earlier champions: 1, 2"),
+        ("promote 1, promote 2", "7", r"never champion; earlier champions: 1 \(m1\), 2 \(m2\)"),
         ("promote 1, promote 2, rollback 1", "2", "was itself rolled back"),
     ],
 )
@@ -387,7 +402,7 @@ def test_rollback_target_refuses_after(
     after: Callable[[str], tuple[LedgerEntry, ...]], story: str, to_version: str | None, match: str
 ) -> None:
     with pytest.raises(NoRollback, match=match):
-        ledger.rollback_target(after(story), to_version)
+        ledger.rollback_target(after(story), f"m{to_version}" if to_version else None)
 
 
 def test_barred_digests_are_those_that_a_rollback_replaced_until_an_override(
