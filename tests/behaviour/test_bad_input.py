@@ -99,7 +99,7 @@ def test_unreadable_rows_are_bad_input(session: Terminal, good: str) -> None:
 def test_missing_files_are_bad_input(session: Terminal) -> None:
     for source, said in {
         "absent.csv": "absent.csv: no file is there",
-        "sample:review": "no sample 'review'; there is: reviews",
+        "sample:review": "no sample 'review'; there are: reviews",
         "ftp://host/rows.csv": "unknown scheme",
         "hf://owner/name@main": "the revision 'main' is not pinned",
         "s3://bucket/rows.csv": "no complete credentials",

@@ -62,7 +62,7 @@ def test_every_command_has_an_example_and_json(command: str) -> None:
         "doctor", "gc", "predict",
     )  # fmt: skip
     assert "Example: " in done.output
-    assert "--json" in done.output
+    assert "--json" in done.output or command in ("serve", "up")  # these run until Ctrl-C
 
 
 @pytest.mark.parametrize(
