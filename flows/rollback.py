@@ -34,8 +34,8 @@ ToVersion = Annotated[
     str | None,
     Field(
         title="To version",
-        description="An earlier champion's version number; empty: the one before.",
-        pattern=r"^[0-9]*$",
+        description="An earlier champion's version number or digest; empty: the one before.",
+        pattern=r"^[0-9a-f]*$",
     ),
 ]
 
