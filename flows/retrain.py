@@ -397,7 +397,7 @@ def say_power(recipe: Recipe, data: DataRef) -> None:
         log.info(
             "an equally good model passes with a chance of %.0f%% where %.0f%% of answers change; "
             "80%% takes %s test items, or margin %.3f",
-            100 * row.chance, 100 * row.discordance, f"{row.items_for_80:,}", row.margin_for_80,
+            100 * row.chance, 100 * row.discordance, row.say_items(recipe.gate.rule), row.margin_for_80,
         )  # fmt: skip
 
 
