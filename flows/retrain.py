@@ -60,7 +60,7 @@ from tasks.publish import (
 from tasks.reconcile import reconcile
 from tasks.registry import Registry
 from tasks.search import search_settings, tuned
-from tasks.train import base_digest, read_result, train_challenger, train_key
+from tasks.train import base_digest, check_registered, read_result, train_challenger, train_key
 
 log = logging.getLogger("refit")
 
@@ -133,6 +133,8 @@ def run(request: Request) -> RunResult:
     check_claim(place.open(), name, recipe.name, recipe.task)
     with costs.step("reconcile"):
         reconcile(place, name)
+    if recipe.base.model.startswith("models:/"):
+        check_registered(place, recipe.base)  # before any row is read
     with costs.step("ingest"):
         snapshot = ingest(place, recipe.data, recipe.task)
     with costs.step("check"):

@@ -36,6 +36,12 @@ def base_digest(place: Place, base: BaseConfig, data: DataRef) -> str:
     return find_base(place, base, data).digest
 
 
+@task(name="find-base", task_run_name="look for the registered base", **RETRIED)
+def check_registered(place: Place, base: BaseConfig) -> str:
+    """Digest of a `models:/` base; raises RegistryError where it is not in the registry."""
+    return Registry(place).digest_of_uri(base.model)
+
+
 def find_base(place: Place, config: BaseConfig, data: DataRef) -> Base:
     """The base model on this machine's disk.
 
