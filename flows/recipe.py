@@ -276,9 +276,9 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         value = getattr(recipe.split, field)
         if value and value not in recipe.data.attributes:
             yield f"split.{field}: {value!r} is not kept; add it to data.attributes"
-    if recipe.split.group_by and recipe.task == "translation":
+    if recipe.split.group_by and facts.stacks == "two":
         yield (
-            "split.group_by: translation is split by its sources, since one may have several "
+            f"split.group_by: {recipe.task} is split by its sources, since one may have several "
             "targets; leave group_by out"
         )
     for section, metric, known in (

@@ -274,3 +274,13 @@ def test_strategies_of_labels_are_refused_where_there_are_none(strategy: str) ->
         f"train.strategy: {strategy!r} makes a head for labels, and translation has none; "
         "use full, gradual or lora"
     )
+
+
+def test_translation_is_not_grouped_by_a_column() -> None:
+    """A source may have several targets: in two documents it would be in training and in test."""
+    grouped = {
+        **SMALL, "task": "translation", "data": {"source": "a.tsv", "attributes": ["doc"]},
+        "split": {"group_by": "doc"}, "gate": {"minimum": 0.1},
+    }  # fmt: skip
+    (problem,) = problems_of(grouped)
+    assert problem.startswith("split.group_by: translation is split by its sources")
