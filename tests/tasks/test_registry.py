@@ -8,7 +8,7 @@ import pytest
 from records.document import CurvePoint
 from tasks.registry import Registry, RegistryError, is_registry_fault
 from tasks.train import train_challenger
-from tests.world import EXAMPLES, NAME, RIVAL, World
+from tests.world import NAME, RIVAL, World
 
 pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
@@ -19,8 +19,7 @@ SECRET = "a-secret-that-nobody-may-log"
 def register_again(world: World, digest: str) -> str:
     model = world.path(world.entries[0].model_uri)
     return world.registry.register(
-        name=NAME, model_path=model, model_digest=digest, run_id="", example=EXAMPLES[0],
-        description="", tags={},
+        name=NAME, model_path=model, model_digest=digest, run_id="", description="", tags={},
     )  # fmt: skip
 
 
