@@ -61,7 +61,7 @@ def test_a_family_from_scratch_ends_in_a_decision_and_serves(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     version = world.registry.register(
         name=recipe.name, model_path=folder, model_digest=document.train.model_digest,
-        run_id=document.train.mlflow_run_id, example=TEXTS[0], description="", tags={},
+        run_id=document.train.mlflow_run_id, description="", tags={},
     )  # fmt: skip
     pipeline = mlflow.transformers.load_model(f"models:/{recipe.name}/{version}", truncation=True)
     classifier = Classifier.load(folder)

@@ -63,9 +63,10 @@ def test_flow_run_is_completed_and_named_after_its_outcome(promoted: World) -> N
     assert promoted.run(promoted.recipe(RIVAL, "gate.minimum=0.9999")).outcome == "refused"
     assert promoted.run(promoted.recipe()).outcome == "unchanged"
     states = [run.state for run in flow_runs(NAME) if run.state]
-    assert states[0].name == "Promoted"
+    # other files may have left runs here, killed ones among them
+    assert "Promoted" in {state.name for state in states if state.type == StateType.COMPLETED}
     assert [state.name for state in states[-2:]] == ["Refused", "Unchanged"]
-    assert {state.type for state in states} == {StateType.COMPLETED}
+    assert {state.type for state in states[-2:]} == {StateType.COMPLETED}
     assert "Nothing new" in str(states[-1].message)
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 def judge(world: World, **policy: object) -> tuple[IndexEntry, bool]:
     recipe = world.recipe(RIVAL)
     rival = world.train(recipe)
-    changed = GatePolicy.model_validate({**recipe.gate.model_dump(), **policy})
+    changed = GatePolicy.model_validate({**recipe.gate.policy.model_dump(), **policy})
     key = world.evaluate(recipe, rival)
     return decide_challenger.fn(
         world.place, NAME, world.data(recipe), key, changed, "1", rival.train_key
@@ -81,7 +81,13 @@ def test_scores_against_yesterdays_champion_decide_nothing(promoted: World) -> N
     keys = sorted(promoted.store.list("decisions"))
     with pytest.raises(ChampionChanged, match="evaluate again"):
         decide_challenger.fn(
-            promoted.place, NAME, promoted.data(recipe), key, recipe.gate, "1", rival.train_key
+            promoted.place,
+            NAME,
+            promoted.data(recipe),
+            key,
+            recipe.gate.policy,
+            "1",
+            rival.train_key,
         )
     assert sorted(promoted.store.list("decisions")) == keys
 

@@ -21,7 +21,7 @@ def decide(world: World) -> tuple[TrainResult, IndexEntry]:
     rival = world.train(recipe)
     key = world.evaluate(recipe, rival)
     entry, _ = decide_challenger.fn(
-        world.place, NAME, world.data(recipe), key, recipe.gate, "1", rival.train_key
+        world.place, NAME, world.data(recipe), key, recipe.gate.policy, "1", rival.train_key
     )
     assert entry.verdict == "promote", entry.summary
     return rival, entry
@@ -79,7 +79,7 @@ def test_promote_refuses_a_refusal(promoted: World) -> None:
     rival = promoted.train(recipe)
     key = promoted.evaluate(recipe, rival)
     entry, _ = decide_challenger.fn(
-        promoted.place, NAME, promoted.data(recipe), key, recipe.gate, "1", rival.train_key
+        promoted.place, NAME, promoted.data(recipe), key, recipe.gate.policy, "1", rival.train_key
     )
     before = promoted.throne()
     with pytest.raises(ValueError, match="it promotes nothing"):
