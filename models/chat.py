@@ -1,34 +1,27 @@
 """Chat: a saved chat model scored by its answers and what right ones cost it, and what it must beat."""
 
-import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
-from models.base import Base
 from models.chat_lesson import ChatLesson
 from models.chatbot import BATCH_RULE, Chatbot
-from models.config import TrainConfig
 from models.corpus import MICRO, corpus_figures
-from models.device import code_digest, device_class, hide_loading_bars, library_versions
-from models.errors import UnknownBase
+from models.device import loading
 from models.ngrams import Ngrams
 from models.reference_scores import score_texts, signatures_of
-from models.scoring import ScoringRequest, read_column, read_texts
+from models.scoring import ScoringRequest, read_column, read_texts, take_fingerprint
 from models.task_code import Examples, Scored
-from models.translation import digest_text
+from models.writer import WriterConsumer, WriterPredictor, digest_text
 from records.base import digest_of
-from records.scores import SCORING_VERSION, Fingerprint, Parity, Scorecard
+from records.scores import Fingerprint, Scorecard
 from records.text import NORMALISE_VERSION, normalise
 
 MODULES = (
-    "chat", "chatbot", "corpus", "device", "ngrams", "reference_scores", "scoring", "translation",
+    "chat", "chatbot", "corpus", "device", "ngrams", "reference_scores", "scoring", "writer",
 )  # fmt: skip
 """Whose code can move a score."""
-PARITY_BATCHES = 4
 _FINAL = re.compile(r"####\s*(\S.*)")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
@@ -39,33 +32,17 @@ class Code:
     baselines = ("baseline:nearest",)
     judges_base = True
     training_modules = ("chat_lesson", "chatbot", "language_model", "language_modeling_lesson")
-
-    def lesson(
-        self,
-        *,
-        base: Base,
-        config: TrainConfig,
-        labels: tuple[str, ...],
-        training: Examples,
-        validation: Examples,
-    ) -> ChatLesson:
-        return ChatLesson(
-            base=base, config=config, labels=labels, training=training, validation=validation
-        )
+    lesson = ChatLesson
 
     def fingerprint(self, request: ScoringRequest) -> Fingerprint:
         """With how each metric of a text is computed."""
         references = read_column(Path(request.test_path), request.items, "references")
         exact = f"normalise:{NORMALISE_VERSION}|number after ####"
-        return Fingerprint(
-            test_digest=request.items.test_digest,
-            scoring_version=SCORING_VERSION,
-            code_digest=code_digest(*MODULES),
-            libraries=library_versions(),
-            device=device_class(),
-            dtype="fp32",
-            batch_rule=BATCH_RULE,
-            signatures={**signatures_of(references, request.language), "exact_match": exact},
+        return take_fingerprint(
+            request.items,
+            MODULES,
+            BATCH_RULE,
+            {**signatures_of(references, request.language), "exact_match": exact},
         )
 
     def score(self, request: ScoringRequest) -> Scored:
@@ -83,11 +60,11 @@ class Code:
         losses = chatbot.losses(prompts, right)
         return judge_answers(request, outputs, losses, extra, num_truncated=num_truncated)
 
-    def consumer(self, request: ScoringRequest) -> "ChatConsumer":
-        return ChatConsumer(load_chatbot(Path(request.model_path)))
+    def consumer(self, request: ScoringRequest) -> WriterConsumer:
+        return WriterConsumer(load_chatbot(Path(request.model_path)))
 
-    def predictor(self, path: Path) -> "ChatPredictor":
-        return ChatPredictor(load_chatbot(path))
+    def predictor(self, path: Path) -> WriterPredictor:
+        return WriterPredictor(load_chatbot(path))
 
     def score_baselines(
         self, request: ScoringRequest, training: Examples, validation: Examples
@@ -110,56 +87,10 @@ class Code:
         return [judge_answers(nearest, outputs, [(sum(row), len(row)) for row in asked], {})]
 
 
-class ChatConsumer:
-    """The chat model that is shipped, one prompt at a time."""
-
-    num_texts = 40
-    num_warm_ups = 4
-
-    def __init__(self, chatbot: Chatbot) -> None:
-        self._chatbot = chatbot
-
-    def answer(self, text: str) -> str:
-        return self._chatbot([text])[0]
-
-    def parity(
-        self,
-        card: Scorecard,
-        texts: Sequence[str],
-        chosen: Sequence[int],
-        replies: Sequence[object],
-    ) -> Parity:
-        """Whole batches of the scoring, answered again: alone, rounding may choose another word."""
-        batches = [batch for batch, _ in self._chatbot.batches(texts)]
-        picked = random.Random(card.model_digest).sample(batches, min(PARITY_BATCHES, len(batches)))
-        compared = [place for batch in picked for place in batch]
-        outputs = [out for b in picked for out in self._chatbot([texts[place] for place in b])]
-        same = sum(
-            digest_text(output) == card.predicted[place]
-            for place, output in zip(compared, outputs, strict=True)
-        )
-        return Parity(num_compared=len(compared), num_equal_labels=same, max_abs_difference=0.0)
-
-
-class ChatPredictor:
-    """One answer to each prompt."""
-
-    def __init__(self, chatbot: Chatbot) -> None:
-        self._chatbot = chatbot
-
-    def predict(self, texts: Sequence[str]) -> list[dict[str, str | float]]:
-        """The answer."""
-        outputs = self._chatbot(texts)
-        return [{"text": a, "output": b} for a, b in zip(texts, outputs, strict=True)]
-
-
 def load_chatbot(path: Path, max_length: int | None = None, **settings: Any) -> Chatbot:
     """A saved chat model; raises UnknownBase where the folder cannot be loaded as one."""
-    hide_loading_bars()
-    try:
+    with loading(f"the chat model in {path.name!r}"):
         return Chatbot.load(path, max_length, **settings)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as exc:
-        raise UnknownBase(f"the chat model in {path.name!r} cannot be loaded: {exc}") from exc
 
 
 def judge_answers(

@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 
 from models.base import Base, check_fits
 from models.chatbot import PLAIN, Chatbot, TemplateError
 from models.config import TrainConfig
-from models.device import attention_kind
 from models.encode import load_tokenizer
 from models.errors import UnknownBase
-from models.language_modeling_lesson import check_tokens
-from models.lesson import Row, dropout_overrides
+from models.language_model import is_masked
+from models.lesson import Row, check_tokens, load_with_head
 from models.loss import IGNORED, token_loss
 from models.task_code import Examples
 
@@ -50,7 +48,7 @@ class ChatLesson:
         if config.chat_template == "plain":
             self.tokenizer.chat_template = PLAIN
         self.model = _load_decoder(base, config)
-        check_tokens(self.tokenizer, self.model, base.uri)
+        check_tokens(self.tokenizer, self.model, base.uri, "eos_token")
         self._chatbot = open_chatbot(self.model, self.tokenizer, base.uri)
         self.model.generation_config.update(**config.generation.settings())
         self.model.generation_config.eos_token_id = self._chatbot.stop_id
@@ -145,24 +143,12 @@ def open_chatbot(model: Any, tokenizer: Any, name: str) -> Chatbot:
 
 
 def _load_decoder(base: Base, config: TrainConfig) -> Any:
-    from transformers import AutoConfig
-
-    from models.language_model import is_masked
-
-    try:
-        known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
+    def head(known: Any) -> Any:
         if is_masked(known):
             raise UnknownBase(
                 f"base.model={base.uri!r} is a {known.model_type}, which fills in blanks; task chat "
                 "needs a decoder (gpt2, llama, qwen)"
             )
-        return AutoModelForCausalLM.from_pretrained(
-            base.path,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            attn_implementation=attention_kind(),
-            **dropout_overrides(known, config.dropout),
-        )
-    except (OSError, KeyError, SafetensorError) as exc:
-        raise UnknownBase(f"base.model={base.uri!r} cannot be made a chat model: {exc}") from exc
+        return AutoModelForCausalLM
+
+    return load_with_head(base, config, "a chat model", head)

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from models.base import Base
 from models.baselines import BASELINES, score_tfidf
 from models.classification_lesson import ClassificationLesson
-from models.config import TrainConfig
 from models.device import hide_loading_bars
 from models.encode import load_tokenizer
 from models.label_scores import fingerprint, scorecard
@@ -25,19 +23,7 @@ class Code:
     baselines = BASELINES
     judges_base = False
     training_modules = ("classification_lesson", "contrast", "features", "metrics", "predict")
-
-    def lesson(
-        self,
-        *,
-        base: Base,
-        config: TrainConfig,
-        labels: tuple[str, ...],
-        training: Examples,
-        validation: Examples,
-    ) -> ClassificationLesson:
-        return ClassificationLesson(
-            base=base, config=config, labels=labels, training=training, validation=validation
-        )
+    lesson = ClassificationLesson
 
     def fingerprint(self, request: ScoringRequest) -> Fingerprint:
         return fingerprint(request.items)

@@ -5,18 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification
 
 from models.base import Base, check_length
 from models.config import TrainConfig
 from models.contrast import contrastive_loss, head_fitter
 from models.depth import head_parts
-from models.device import attention_kind
 from models.encode import encode, load_tokenizer, pad
-from models.errors import UnknownBase
 from models.features import HeadInput
-from models.lesson import Row, dropout_overrides
+from models.lesson import Row, load_with_head
 from models.loss import Loss, class_weights, classification_loss
 from models.metrics import figures
 from models.predict import log_probabilities
@@ -91,25 +88,19 @@ class ClassificationLesson:
 
 def _load_classifier(base: Base, config: TrainConfig, labels: tuple[str, ...]) -> Any:
     """The base with a fresh head of C outputs, whose names are the labels."""
-    try:
-        known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            base.path,
-            num_labels=len(labels),
-            # The first step would set it, and a resumed training may have no step left.
-            problem_type="single_label_classification",
-            id2label=dict(enumerate(labels)),
-            label2id={name: i for i, name in enumerate(labels)},
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            attn_implementation=attention_kind(),
-            ignore_mismatched_sizes=True,
-            **dropout_overrides(known, config.dropout),
-        )
-    except (OSError, ValueError, KeyError, SafetensorError) as exc:
-        raise UnknownBase(f"base.model={base.uri!r} cannot be made a classifier: {exc}") from exc
-    if any("ForSequenceClassification" in name for name in known.architectures or ()):
+    model = load_with_head(
+        base,
+        config,
+        "a classifier",
+        lambda known: AutoModelForSequenceClassification,
+        num_labels=len(labels),
+        # The first step would set it, and a resumed training may have no step left.
+        problem_type="single_label_classification",
+        id2label=dict(enumerate(labels)),
+        label2id={name: i for i, name in enumerate(labels)},
+        ignore_mismatched_sizes=True,
+    )
+    if any("ForSequenceClassification" in name for name in model.config.architectures or ()):
         _renew_head(model)
     return model
 

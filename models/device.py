@@ -2,13 +2,16 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
 
 from models.config import TrainConfig
+from models.errors import UnknownBase
 
 COMPUTING_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 """Whose versions can move a result."""
@@ -81,3 +84,13 @@ def hide_loading_bars() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Load a model quietly in this block; raises UnknownBase, naming `what`, where that fails."""
+    hide_loading_bars()
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as exc:
+        raise UnknownBase(f"{what} cannot be loaded: {exc}") from exc

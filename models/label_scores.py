@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from models.device import code_digest, device_class, library_versions
 from models.metrics import UNKNOWN_LABEL_LOSS, figures
 from models.predict import BATCH_RULE
-from records.scores import SCORING_VERSION, Fingerprint, Scorecard, TestItems
+from models.scoring import take_fingerprint
+from records.scores import Fingerprint, Scorecard, TestItems
 
 SMALLEST_PROBABILITY = 1e-12
 MODULES = ("classification", "device", "encode", "label_scores", "metrics", "predict", "scoring")
@@ -16,15 +16,7 @@ MODULES = ("classification", "device", "encode", "label_scores", "metrics", "pre
 
 def fingerprint(items: TestItems) -> Fingerprint:
     """What two scorecards must share to be comparable."""
-    return Fingerprint(
-        test_digest=items.test_digest,
-        scoring_version=SCORING_VERSION,
-        code_digest=code_digest(*MODULES),
-        libraries=library_versions(),
-        device=device_class(),
-        dtype="fp32",
-        batch_rule=BATCH_RULE,
-    )
+    return take_fingerprint(items, MODULES, BATCH_RULE)
 
 
 def scorecard(

@@ -3,20 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError
-
-from models.base import Base
-from models.config import TrainConfig
 from models.corpus import MICRO, corpus_figures
-from models.device import code_digest, device_class, hide_loading_bars, library_versions
-from models.errors import UnknownBase
+from models.device import loading
 from models.language_model import BATCH_RULE, LanguageModel
 from models.language_modeling_lesson import LanguageModelingLesson
 from models.ngrams import Ngrams
-from models.scoring import ScoringRequest, read_texts
+from models.scoring import ScoringRequest, read_texts, take_fingerprint
 from models.task_code import Examples, Scored
 from records.base import digest_of
-from records.scores import SCORING_VERSION, Fingerprint, Parity, Scorecard
+from records.scores import Fingerprint, Parity, Scorecard
 
 MODULES = ("corpus", "device", "language_model", "language_modeling", "ngrams", "scoring")
 """Whose code can move a score."""
@@ -29,30 +24,10 @@ class Code:
     baselines = ("baseline:unigram",)
     judges_base = True
     training_modules = ("language_model", "language_modeling_lesson")
-
-    def lesson(
-        self,
-        *,
-        base: Base,
-        config: TrainConfig,
-        labels: tuple[str, ...],
-        training: Examples,
-        validation: Examples,
-    ) -> LanguageModelingLesson:
-        return LanguageModelingLesson(
-            base=base, config=config, labels=labels, training=training, validation=validation
-        )
+    lesson = LanguageModelingLesson
 
     def fingerprint(self, request: ScoringRequest) -> Fingerprint:
-        return Fingerprint(
-            test_digest=request.items.test_digest,
-            scoring_version=SCORING_VERSION,
-            code_digest=code_digest(*MODULES),
-            libraries=library_versions(),
-            device=device_class(),
-            dtype="fp32",
-            batch_rule=BATCH_RULE,
-        )
+        return take_fingerprint(request.items, MODULES, BATCH_RULE)
 
     def score(self, request: ScoringRequest) -> Scored:
         """-log P of every held-out text, summed over its tokens."""
@@ -127,11 +102,8 @@ class LossPredictor:
 
 def load_language_model(path: Path, max_length: int | None = None) -> LanguageModel:
     """A saved language model; raises UnknownBase where the folder cannot be loaded as one."""
-    hide_loading_bars()
-    try:
+    with loading(f"the language model in {path.name!r}"):
         return LanguageModel.load(path, max_length)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as exc:
-        raise UnknownBase(f"the language model in {path.name!r} cannot be loaded: {exc}") from exc
 
 
 def judge_losses(

@@ -7,16 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from models.base import Base, check_fits
 from models.config import TrainConfig
-from models.device import attention_kind
 from models.encode import load_tokenizer
-from models.errors import UnknownBase
 from models.language_model import LanguageModel, is_masked
-from models.lesson import Row, dropout_overrides
+from models.lesson import Row, check_tokens, load_with_head
 from models.loss import IGNORED, token_loss
 from models.task_code import Examples
 
@@ -42,8 +39,10 @@ class LanguageModelingLesson:
     ) -> None:
         check_fits("language_modeling", config, base.path, base.uri)
         self.tokenizer = load_tokenizer(base.path, config.max_length)
-        self.model = load_language_model(base, config)
-        check_tokens(self.tokenizer, self.model, base.uri)
+        self.model = load_with_head(base, config, "a language model", _head)
+        is_cloze = is_masked(self.model.config)
+        needed = ("cls_token", "sep_token", "mask_token") if is_cloze else ("eos_token",)
+        check_tokens(self.tokenizer, self.model, base.uri, *needed)
         self.loss = token_loss(config.label_smoothing)
         self._seed, self._size = config.seed, config.max_length
         self._texts = validation.texts
@@ -118,37 +117,5 @@ class LanguageModelingLesson:
         return {"loss_per_token": total / max(1, sum(count for _, count in losses))}
 
 
-def load_language_model(base: Base, config: TrainConfig) -> Any:
-    """The base with its own head, causal or masked.
-
-    Raises:
-        UnknownBase: it has no such head, or cannot be loaded.
-    """
-    try:
-        known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
-        head = AutoModelForMaskedLM if is_masked(known) else AutoModelForCausalLM
-        return head.from_pretrained(
-            base.path,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            attn_implementation=attention_kind(),
-            **dropout_overrides(known, config.dropout),
-        )
-    except (OSError, ValueError, KeyError, SafetensorError) as exc:
-        raise UnknownBase(
-            f"base.model={base.uri!r} cannot be made a language model: {exc}"
-        ) from exc
-
-
-def check_tokens(tokenizer: Any, model: Any, name: str) -> None:
-    """Raises UnknownBase where the tokenizer lacks a token that is needed, or has more than the model."""
-    needed = ["cls_token", "sep_token", "mask_token"] if is_masked(model.config) else ["eos_token"]
-    if missing := [token for token in needed if getattr(tokenizer, token, None) is None]:
-        raise UnknownBase(f"the tokenizer of {name!r} has no {' and no '.join(missing)}; add one")
-    size = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > size:
-        raise UnknownBase(
-            f"the tokenizer of {name!r} has {len(tokenizer):,} tokens and its model {size:,}; "
-            "they do not belong together: name a base whose files do"
-        )
+def _head(known: Any) -> Any:
+    return AutoModelForMaskedLM if is_masked(known) else AutoModelForCausalLM

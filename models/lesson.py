@@ -3,11 +3,17 @@
 The Trainer is the same for all tasks; what it is fed, and how it is judged, is here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig
 
+from models.base import Base
+from models.config import TrainConfig
+from models.device import attention_kind
+from models.errors import UnknownBase
 from models.loss import Loss
 
 Row = Mapping[str, Any]
@@ -48,3 +54,47 @@ def dropout_overrides(known: Any, dropout: float | None) -> dict[str, Any]:
     names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout",
              "attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout_rate")  # fmt: skip
     return {name: dropout for name in names if hasattr(known, name)}
+
+
+def load_with_head(
+    base: Base, config: TrainConfig, what: str, head: Callable[[Any], Any], **options: Any
+) -> Any:
+    """The base's weights under a head of transformers', in fp32.
+
+    Args:
+        base: verified base model.
+        config: the recipe's `train`.
+        what: it is to be made, for the error: "a classifier".
+        head: the base's configuration -> the Auto class that brings the head.
+        options: further arguments of `from_pretrained`.
+
+    Raises:
+        UnknownBase: it has no such head, or cannot be loaded.
+    """
+    try:
+        known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
+        return head(known).from_pretrained(
+            base.path,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            attn_implementation=attention_kind(),
+            **dropout_overrides(known, config.dropout),
+            **options,
+        )
+    except UnknownBase:
+        raise
+    except (OSError, ValueError, KeyError, SafetensorError) as exc:
+        raise UnknownBase(f"base.model={base.uri!r} cannot be made {what}: {exc}") from exc
+
+
+def check_tokens(tokenizer: Any, model: Any, name: str, *needed: str) -> None:
+    """Raises UnknownBase where the tokenizer lacks a `needed` token, or has more than the model."""
+    if missing := [token for token in needed if getattr(tokenizer, token, None) is None]:
+        raise UnknownBase(f"the tokenizer of {name!r} has no {' and no '.join(missing)}; add one")
+    size = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > size:
+        raise UnknownBase(
+            f"the tokenizer of {name!r} has {len(tokenizer):,} tokens and its model {size:,}; "
+            "they do not belong together: name a base whose files do"
+        )

@@ -10,11 +10,9 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
-from models.device import attention_kind, hide_loading_bars
+from models.device import attention_kind, loading
 from models.encode import encode, load_tokenizer, pad
-from models.errors import UnknownBase
 
 BATCH_RULE = "sorted by length, 32 rows, padded to the longest"
 BATCH_SIZE = 32
@@ -33,8 +31,7 @@ class Classifier:
         """Load a folder that `train` wrote; raises UnknownBase where it cannot be loaded."""
         from transformers import AutoModelForSequenceClassification
 
-        hide_loading_bars()
-        try:
+        with loading(f"the model in {path.name!r}"):
             model = AutoModelForSequenceClassification.from_pretrained(
                 path,
                 use_safetensors=True,
@@ -43,8 +40,6 @@ class Classifier:
                 attn_implementation=attention_kind(),
             )
             tokenizer = load_tokenizer(path)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as exc:
-            raise UnknownBase(f"the model in {path.name!r} cannot be loaded: {exc}") from exc
         device = "cuda" if torch.cuda.is_available() else "cpu"
         labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
         return cls(model=model.to(device).eval(), tokenizer=tokenizer, labels=labels)

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
+from models.device import code_digest, device_class, library_versions
 from models.errors import ModelError
 from models.task_code import task_code
 from records.base import Record
-from records.scores import Fingerprint, Scorecard, TestItems
+from records.scores import SCORING_VERSION, Fingerprint, Scorecard, TestItems
 from records.task import Task
 
 
@@ -39,6 +40,32 @@ class ScoringRequest(Record):
     """plain: for an untuned base that has none; see train.chat_template."""
     outputs_path: str = ""
     """Where the texts go that the model writes; they are no part of a scorecard."""
+
+
+def take_fingerprint(
+    items: TestItems,
+    modules: Sequence[str],
+    batch_rule: str,
+    signatures: dict[str, str] | None = None,
+) -> Fingerprint:
+    """The fingerprint of scores taken here and now.
+
+    Args:
+        items: that are scored.
+        modules: of this room, whose code can move a score.
+        batch_rule: how rows come together in batches.
+        signatures: metric -> how it is computed, where that is not fixed.
+    """
+    return Fingerprint(
+        test_digest=items.test_digest,
+        scoring_version=SCORING_VERSION,
+        code_digest=code_digest(*modules),
+        libraries=library_versions(),
+        device=device_class(),
+        dtype="fp32",
+        batch_rule=batch_rule,
+        signatures=signatures or {},
+    )
 
 
 def fingerprint_of(request: ScoringRequest) -> Fingerprint:

@@ -10,17 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSeq2SeqLM
+from transformers import AutoModelForSeq2SeqLM
 
 from models.adapt import is_adapted, merge
 from models.base import Base, check_fits
 from models.config import TrainConfig
 from models.corpus import corpus_figures
-from models.device import attention_kind
 from models.encode import load_tokenizer
-from models.errors import UnknownBase
-from models.lesson import Row, dropout_overrides
+from models.lesson import Row, check_tokens, load_with_head
 from models.loss import IGNORED, token_loss
 from models.reference_scores import score_texts
 from models.task_code import Examples
@@ -45,7 +42,7 @@ class TranslationLesson:
         check_fits("translation", config, base.path, base.uri)
         self.tokenizer = load_tokenizer(base.path, config.max_length)
         self.model = load_encoder_decoder(base, config)
-        check_vocabulary(self.tokenizer, self.model, base.uri)
+        check_tokens(self.tokenizer, self.model, base.uri, "pad_token", "eos_token")
         self.loss = token_loss(config.label_smoothing)
         self._config, self._validation = config, validation
         has_texts = config.metric != "loss_per_token"
@@ -107,34 +104,10 @@ def load_encoder_decoder(base: Base, config: TrainConfig) -> Any:
     Raises:
         UnknownBase: it is no encoder-decoder, or cannot be loaded.
     """
-    try:
-        known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
-        model = AutoModelForSeq2SeqLM.from_pretrained(
-            base.path,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            attn_implementation=attention_kind(),
-            **dropout_overrides(known, config.dropout),
-        )
-    except (OSError, ValueError, KeyError, SafetensorError) as exc:
-        raise UnknownBase(f"base.model={base.uri!r} cannot be made a translator: {exc}") from exc
+    model = load_with_head(base, config, "a translator", lambda known: AutoModelForSeq2SeqLM)
     model.generation_config.update(**config.generation.settings())
     model.generation_config.max_length = None  # it would contradict max_new_tokens
     return model
-
-
-def check_vocabulary(tokenizer: Any, model: Any, name: str) -> None:
-    """Raises UnknownBase where the tokenizer has ids that the model has not, or no padding or end."""
-    missing = [t for t in ("pad_token", "eos_token") if getattr(tokenizer, t, None) is None]
-    if missing:
-        raise UnknownBase(f"the tokenizer of {name!r} has no {' and no '.join(missing)}; add one")
-    size = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > size:
-        raise UnknownBase(
-            f"the tokenizer of {name!r} has {len(tokenizer):,} tokens and its model {size:,}; "
-            "they do not belong together: name a base whose files do"
-        )
 
 
 def _ids(

@@ -142,7 +142,7 @@ def test_a_translator_without_its_end_token_is_refused(tmp_path: Path) -> None:
     from transformers import AutoTokenizer, T5ForConditionalGeneration
 
     from models.errors import UnknownBase
-    from models.translation_lesson import check_vocabulary
+    from models.lesson import check_tokens
 
     folder = write_translator_base(tmp_path / "base", layers=1, width=32)
     file = folder / "tokenizer_config.json"
@@ -152,4 +152,4 @@ def test_a_translator_without_its_end_token_is_refused(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = T5ForConditionalGeneration.from_pretrained(folder)
     with pytest.raises(UnknownBase, match="has no eos_token; add one"):
-        check_vocabulary(tokenizer, model, "base")
+        check_tokens(tokenizer, model, "base", "pad_token", "eos_token")

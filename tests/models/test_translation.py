@@ -13,8 +13,9 @@ from models.config import BaseConfig, TrainConfig
 from models.loss import IGNORED, token_loss
 from models.scoring import ScoringRequest, score
 from models.task_code import Examples
-from models.translation import Code, digest_text, judge_outputs, load_translator
+from models.translation import Code, judge_outputs, load_translator
 from models.translation_lesson import TranslationLesson
+from models.writer import digest_text
 from records.scores import TestItems
 from tests.conftest import shared_data
 from tests.tiny_texts import write_translator_base
