@@ -15,7 +15,7 @@ from data_checks.suite import MAX_EXAMPLES, Checked, checks_of, row_refs, run_su
 from records.data import CheckReport, CheckResult
 from records.task import Task
 
-KEPT_COLUMNS = ("text", "label", "split", "group", "item_id", "file", "row", "line")
+KEPT_COLUMNS = ("text", "label", "split", "group", "text_key", "item_id", "file", "row", "line")
 """Columns of the kept rows; attributes follow as `attribute.<name>`."""
 EXAMPLE_COLUMNS = ("check", "file", "row", "line", "column", "value", "text")
 

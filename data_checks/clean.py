@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from data_checks.config import ChecksConfig
-from data_checks.kinds import RowKind, Rule
+from data_checks.copies import Rule
+from data_checks.kinds import RowKind
 from data_checks.labelled import Labelled
 
 

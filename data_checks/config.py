@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from records.base import Record
 
-DATA_VERSION = 1
+DATA_VERSION = 2
 """Part of every data key: raise it when the same configuration would keep or split rows otherwise."""
 
 

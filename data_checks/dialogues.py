@@ -1,12 +1,12 @@
 """Rows for chat: the turns before an answer, and the answer."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
 from data_checks.config import ChecksConfig
+from data_checks.copies import Rule, copies_of_test, copies_of_validation
 from data_checks.expectation import Check
-from data_checks.labelled import copies_of_validation
 from data_checks.split import check_filled
 from records.data import CheckResult
 from records.dialogue import first_question
@@ -29,13 +29,10 @@ class Dialogues:
         """None beyond those of every text: roles and order are seen to when the file is read."""
         return ()
 
-    def rules(
-        self, frame: pd.DataFrame, checks: ChecksConfig
-    ) -> "dict[str, Callable[[pd.DataFrame], pd.Series[bool]]]":
+    def rules(self, frame: pd.DataFrame, checks: ChecksConfig) -> dict[str, Rule]:
         """Copies go; another answer to the same question stays."""
-        test_keys = frame.loc[frame["split"] == "test", "text_key"].dropna()
         return {
-            "copy_of_test": lambda rows: rows["text_key"].isin(test_keys),
+            "copy_of_test": copies_of_test(frame),
             "copy_of_validation": copies_of_validation,
             "duplicate": lambda rows: rows.duplicated(["text", "label"]),
         }

@@ -1,13 +1,13 @@
 """Rows for language modelling: documents of raw text, without an answer."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from data_checks.config import ChecksConfig, DataConfig
+from data_checks.copies import Rule, copies_of_test, copies_of_validation
 from data_checks.expectation import Check
-from data_checks.labelled import copies_of_validation
 from data_checks.problems import Problems
 from data_checks.split import check_filled
 from data_checks.text_files import open_text, report_bad_bytes
@@ -28,13 +28,10 @@ class Documents:
         """None beyond those of every text."""
         return ()
 
-    def rules(
-        self, frame: pd.DataFrame, checks: ChecksConfig
-    ) -> "dict[str, Callable[[pd.DataFrame], pd.Series[bool]]]":
+    def rules(self, frame: pd.DataFrame, checks: ChecksConfig) -> dict[str, Rule]:
         """Copies go."""
-        test_keys = frame.loc[frame["split"] == "test", "text_key"].dropna()
         return {
-            "copy_of_test": lambda rows: rows["text_key"].isin(test_keys),
+            "copy_of_test": copies_of_test(frame),
             "copy_of_validation": copies_of_validation,
             "duplicate": lambda rows: rows.duplicated("text_key"),
         }

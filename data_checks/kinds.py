@@ -10,6 +10,7 @@ from typing import Protocol
 import pandas as pd
 
 from data_checks.config import ChecksConfig, DataConfig
+from data_checks.copies import Rule
 from data_checks.dialogues import Dialogues
 from data_checks.documents import Documents
 from data_checks.expectation import Check
@@ -17,9 +18,6 @@ from data_checks.labelled import Labelled
 from data_checks.pairs import Pairs
 from records.data import CheckResult
 from records.task import Task
-
-Rule = Callable[[pd.DataFrame], "pd.Series[bool]"]
-"""Which of the rows that no earlier rule took it holds for."""
 
 
 class RowKind(Protocol):

@@ -1,10 +1,11 @@
 """Rows for classification: a text and one label."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from data_checks.config import ChecksConfig, DataConfig
+from data_checks.copies import Rule, copies_of_test, copies_of_validation
 from data_checks.expectation import Check, few
 from data_checks.split import check_splits
 from records.data import CheckResult
@@ -51,13 +52,10 @@ class Labelled:
         optional = ((known,) if allowed else ()) + ((present,) if checks.labels else ())
         return (*optional, *_balance_checks(checks))
 
-    def rules(
-        self, frame: pd.DataFrame, checks: ChecksConfig
-    ) -> "dict[str, Callable[[pd.DataFrame], pd.Series[bool]]]":
+    def rules(self, frame: pd.DataFrame, checks: ChecksConfig) -> dict[str, Rule]:
         """Copies go; a text with two labels teaches nothing."""
-        test_keys = frame.loc[frame["split"] == "test", "text_key"].dropna()
         return {
-            "copy_of_test": lambda rows: rows["text_key"].isin(test_keys),
+            "copy_of_test": copies_of_test(frame),
             "conflicting_labels": _conflicts,
             "copy_of_validation": copies_of_validation,
             "duplicate": lambda rows: rows.duplicated("text_key"),
@@ -104,12 +102,6 @@ def _alike(labels: Iterable[str]) -> list[str]:
     for label in sorted(labels):
         by_form.setdefault(normalise(label), []).append(label)
     return [label for same in by_form.values() if len(same) > 1 for label in same]
-
-
-def copies_of_validation(rows: pd.DataFrame) -> "pd.Series[bool]":
-    """Training rows whose text is in the validation data."""
-    keys = rows.loc[rows["split"] == "validation", "text_key"]
-    return (rows["split"] == "train") & rows["text_key"].isin(keys)
 
 
 def _conflicts(rows: pd.DataFrame) -> "pd.Series[bool]":

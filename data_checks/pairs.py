@@ -1,13 +1,13 @@
 """Rows for translation: a source and one of its right translations."""
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
 from data_checks.config import ChecksConfig
+from data_checks.copies import Rule, copies_of_test, copies_of_validation
 from data_checks.expectation import Check, rest
-from data_checks.labelled import copies_of_validation
 from data_checks.languages import is_foreign
 from data_checks.split import check_filled
 from records.data import CheckResult
@@ -77,15 +77,12 @@ class Pairs:
             f"data.{name}_language",
         )  # fmt: skip
 
-    def rules(
-        self, frame: pd.DataFrame, checks: ChecksConfig
-    ) -> "dict[str, Callable[[pd.DataFrame], pd.Series[bool]]]":
+    def rules(self, frame: pd.DataFrame, checks: ChecksConfig) -> dict[str, Rule]:
         """What cannot be a translation goes, and every copy of a pair but the first."""
-        test_keys = frame.loc[frame["split"] == "test", "text_key"].dropna()
         return {
             "copy_of_source": lambda rows: rows["is_copy"],
             "length_ratio": lambda rows: rows["length_factor"] > checks.max_length_factor,
-            "copy_of_test": lambda rows: rows["text_key"].isin(test_keys),
+            "copy_of_test": copies_of_test(frame),
             "copy_of_validation": copies_of_validation,
             "duplicate": lambda rows: rows.duplicated(["text_key", "label"]),
         }

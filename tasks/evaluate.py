@@ -20,7 +20,6 @@ from records.decision import LineageOverlap
 from records.evaluation import Candidate, Evaluation
 from records.policy import SlicePolicy
 from records.scores import Scorecard, TestItems
-from records.text import group_of
 from tasks.check import read_split
 from tasks.objects import CorruptObject, IncompletePayload, MissingObject, Store
 from tasks.payload import open_folder
@@ -104,16 +103,15 @@ def test_items(test: pd.DataFrame, slices: SlicePolicy) -> TestItems:
 def overlap(test: pd.DataFrame, folders: dict[str, Path]) -> tuple[LineageOverlap, frozenset[str]]:
     """Test groups that a judged model was trained on, by role, and all of them together.
 
-    A group counts where it, or the text of any of its rows, is in a lineage: the model may have
+    A group counts where it, or the key of any of its texts, is in a lineage: the model may have
     been trained on rows that were grouped otherwise.
     """
     groups = frozenset(test["group"])
-    texts = [group_of(text) for text in test["text"]]
     found: dict[str, frozenset[str]] = {}
     unknown = []
     for role, folder in folders.items():
         lineage, is_complete = read_lineage(folder)
-        is_known = test["group"].isin(lineage) | pd.Series(texts, test.index).isin(lineage)
+        is_known = test["group"].isin(lineage) | test["text_key"].isin(lineage)
         found[role] = frozenset(test.loc[is_known, "group"])
         if not is_complete:
             unknown.append(role)

@@ -16,7 +16,6 @@ from records.base import digest_of, file_sha256
 from records.data import DataRef
 from records.document import CurvePoint, TrainResult
 from records.task import TASKS
-from records.text import group_of
 from tasks.check import read_split
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
 from tasks.objects import Store
@@ -167,9 +166,9 @@ def _train(
 
 
 def lineage_of(rows: pd.DataFrame) -> frozenset[str]:
-    """The groups of rows, and their texts where something else groups them: a later test may be
-    split by texts, or by other groups."""
-    return frozenset(rows["group"]) | frozenset(map(group_of, rows["text"]))
+    """The groups of rows, and the keys of their texts where something else groups them: a later
+    test may be split by texts, or by other groups."""
+    return frozenset(rows["group"]) | frozenset(rows["text_key"])
 
 
 def _log_validation(point: CurvePoint) -> None:

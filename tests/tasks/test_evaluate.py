@@ -55,7 +55,7 @@ def test_overlap_counts_test_groups_in_each_lineage(tmp_path: Path) -> None:
         (folders[role] / "lineage.json").write_text(json.dumps(lineage), "utf-8")
     folders["anchor"] = tmp_path
     report, together = overlap(
-        pd.DataFrame({"group": ["a", "b", "b", "c", "d"], "text": [*"vwxyz"]}), folders
+        pd.DataFrame({"group": ["a", "b", "b", "c", "d"], "text_key": [*"vwxyz"]}), folders
     )
     assert together == {"b", "c"}
     assert report.num_test_groups == 4
@@ -68,7 +68,9 @@ def test_overlap_finds_a_text_that_was_grouped_otherwise_in_training(tmp_path: P
     """The base learned texts; here a document is a group."""
     lineage = {"groups": [group_of("A  Text")], "is_complete": True}
     (tmp_path / "lineage.json").write_text(json.dumps(lineage), "utf-8")
-    test = pd.DataFrame({"group": ["doc 1", "doc 1", "doc 2"], "text": ["new", "a text", "other"]})
+    texts = ["new", "a text", "other"]
+    groups = ["doc 1", "doc 1", "doc 2"]
+    test = pd.DataFrame({"group": groups, "text_key": [group_of(text) for text in texts]})
     assert overlap(test, {"challenger": tmp_path})[1] == {"doc 1"}
 
 
