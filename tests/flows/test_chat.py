@@ -1,8 +1,6 @@
 """Chat through the whole pipeline: two-turn talks in, right answers out, for consumers as well."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,19 +8,12 @@ import pytest
 from deployments.model_commands import predict, replay
 from flows.recipe import parse_recipe
 from records.evaluation import RunResult
+from tests.consumer import asked_by_consumer
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
 
-CONSUMER = """
-import json, sys
-import mlflow
-
-uri, name, texts = json.loads(sys.argv[1])
-mlflow.set_tracking_uri(uri)
-print(json.dumps(mlflow.pyfunc.load_model(f"models:/{name}@champion").predict(texts)))
-"""
 FIRST = [
     {"content": "Hi! This is Zoe. Where is the guitar in the shop?", "role": "user"},
     {"content": "The guitar is in the window.", "role": "assistant"},
@@ -74,14 +65,8 @@ def test_a_consumer_gets_what_refit_predict_says_in_both_turns(
     promoted_run: tuple[World, RunResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world, _ = promoted_run
-    request = json.dumps([world.place.tracking_uri, NAME, TEXTS])
-    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", CONSUMER, request], cwd=tmp_path, env=clean, capture_output=True,
-        text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    answered = asked_by_consumer(world, NAME, TEXTS, tmp_path)
     predict(world.place, NAME, TEXTS, None, as_json=True)
     predicted = [row["output"] for row in json.loads(capsys.readouterr().out)]
-    assert predicted == json.loads(done.stdout.splitlines()[-1])
+    assert predicted == answered
     assert predicted[1].startswith("The guitar"), "the second turn says `it`"

@@ -1,8 +1,6 @@
 """A language model from raw text through the whole pipeline, and then as the base of a classifier."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,20 +10,13 @@ from deployments.model_commands import predict, replay
 from flows.recipe import parse_recipe
 from models.base import read_lineage
 from records.evaluation import RunResult
+from tests.consumer import asked_by_consumer
 from tests.tiny import write_csv
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
 
-CONSUMER = """
-import json, sys
-import mlflow
-
-uri, name, texts = json.loads(sys.argv[1])
-mlflow.set_tracking_uri(uri)
-print(json.dumps(mlflow.pyfunc.load_model(f"models:/{name}@champion").predict(texts)))
-"""
 TEXTS = ["Does the old baker sell the red lamp at the station?", "xq zzk 17"]
 
 
@@ -72,16 +63,10 @@ def test_a_consumer_is_told_what_refit_predict_says(
     promoted_run: tuple[World, RunResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world, _ = promoted_run
-    request = json.dumps([world.place.tracking_uri, NAME, TEXTS])
-    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", CONSUMER, request], cwd=tmp_path, env=clean, capture_output=True,
-        text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    answered = asked_by_consumer(world, NAME, TEXTS, tmp_path)
     predict(world.place, NAME, TEXTS, None, as_json=True)
     predicted = [row["loss_per_token"] for row in json.loads(capsys.readouterr().out)]
-    assert predicted == pytest.approx(json.loads(done.stdout.splitlines()[-1]), abs=1e-4)
+    assert predicted == pytest.approx(answered, abs=1e-4)
     assert predicted[0] + 1 < predicted[1], "a sentence of its kind is likelier than noise"
 
 

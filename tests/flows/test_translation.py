@@ -1,8 +1,6 @@
 """Translation through the whole pipeline: the same flow, and what a consumer and a reader get."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +9,7 @@ import pytest
 from deployments.model_commands import predict, replay
 from flows.recipe import Recipe, parse_recipe
 from records.evaluation import RunResult
+from tests.consumer import asked_by_consumer
 from tests.tiny_texts import write_translator_base
 from tests.world import NAME, World
 
@@ -18,14 +17,6 @@ pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
 
 TEXTS = ["The old baker sells a red lamp at the station.", "Tom has 42 new hats."]
-CONSUMER = """
-import json, sys
-import mlflow
-
-uri, name, texts = json.loads(sys.argv[1])
-mlflow.set_tracking_uri(uri)
-print(json.dumps(mlflow.pyfunc.load_model(f"models:/{name}@champion").predict(texts)))
-"""
 
 
 def recipe_of(world: World, *overrides: str) -> Recipe:
@@ -116,21 +107,11 @@ def test_a_consumer_gets_what_refit_predict_says(
     promoted_run: tuple[World, RunResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world, _ = promoted_run
-    request = json.dumps([world.place.tracking_uri, NAME, TEXTS])
-    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    answered = run_python(["-c", CONSUMER, request], tmp_path, clean)
+    answered = asked_by_consumer(world, NAME, TEXTS, tmp_path)
     predict(world.place, NAME, TEXTS, None, as_json=True)
     predicted = json.loads(capsys.readouterr().out)
-    assert [row["output"] for row in predicted] == json.loads(answered)
+    assert [row["output"] for row in predicted] == answered
     assert [row["text"] for row in predicted] == TEXTS
-
-
-def run_python(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.splitlines()[-1]
 
 
 def test_the_artifact_holds_no_pickle(promoted_run: tuple[World, RunResult]) -> None:
