@@ -23,6 +23,7 @@ from flows.form import (
     changed,
 )
 from flows.recipe import Recipe, parse_recipe
+from flows.said import say_counts, say_power
 from flows.settings import actor as own_name
 from flows.settings import load_place
 from models.power import power_table
@@ -378,29 +379,6 @@ def refuse_data(data: DataRef, name: str) -> RunResult:
         summary=f"The data checks refused: {', '.join(failed)}. Nothing was trained.",
         data_key=data.data_key,
     )
-
-
-def say_counts(data: DataRef) -> None:
-    """Log where every row went."""
-    dropped = ", ".join(f"{n} {reason}" for reason, n in sorted(data.report.dropped.items()) if n)
-    splits = ", ".join(f"{ref.num_rows} {ref.split}" for ref in data.splits)
-    log.info(
-        "%d rows in, %d kept (%s)%s",
-        data.report.num_in, data.report.num_kept, splits, f"; dropped: {dropped}" if dropped else "",
-    )  # fmt: skip
-    for warning in data.report.warnings:
-        log.warning("%s", warning)
-
-
-def say_power(recipe: Recipe, data: DataRef) -> None:
-    """Log, before any training, what the test split can show."""
-    rows = power_table(recipe.gate, max(1, data.split("test").num_groups))
-    for row in rows[1:2]:
-        log.info(
-            "an equally good model passes with a chance of %.0f%% where %.0f%% of answers change; "
-            "80%% takes %s test items, or margin %.3f",
-            100 * row.chance, 100 * row.discordance, row.say_items(recipe.gate.rule), row.margin_for_80,
-        )  # fmt: skip
 
 
 def describe(
