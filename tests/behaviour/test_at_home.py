@@ -156,6 +156,8 @@ def test_a_person_runs_it_with_one_change_and_reads_the_decision(
     picture(page, "run")
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text(f"{NAME}-decision").first.click()
+    # The list of the run stays for a moment, and its first link may be the training's progress.
+    page.wait_for_url(f"**/artifacts/key/{NAME}-decision*")
     page.locator("a[href*='/artifacts/artifact/']").first.click()
     expect(
         page.get_by_role("heading", name=f"{NAME} version 2 is the new champion")
