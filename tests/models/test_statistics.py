@@ -243,6 +243,21 @@ def test_few_large_groups_do_not_make_the_score_interval_too_sure() -> None:
     assert false_gains(labels, "accuracy", groups, 100) <= 0.025 + 3 * (0.025 * 0.975 / 100) ** 0.5
 
 
+def test_the_score_interval_of_unequal_groups_is_that_of_fewer_units() -> None:
+    """8 groups of 100 and 400 single items: (sum m)^2 / sum m^2 = 17.9, not 408."""
+    groups = [f"big{i // 100}" if i < 800 else f"g{i}" for i in range(1200)]
+    items = items_of(1200, groups=groups)
+    paired = pair(items, card_of(items, range(1000, 1010)), card_of(items, range(900, 990)))
+    units = 1200**2 / (8 * 100**2 + 400)
+    share = units / 1200
+    lower, upper = tango_bounds(90 * share, 10 * share, units, 0.05)
+    found = gain(paired, "accuracy", 0.05)
+    assert found.lower is not None
+    assert found.upper is not None
+    assert found.lower <= rounded(float(lower))
+    assert found.upper >= rounded(float(upper))
+
+
 def test_repeated_groups_widen_the_interval_as_if_each_group_were_one_item() -> None:
     single = items_of(200)
     double = items_of(
