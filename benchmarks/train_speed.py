@@ -173,6 +173,7 @@ def num_seen(config: TrainConfig, train: Rows) -> float:
 
 def arguments(config: TrainConfig, num_rows: int, scratch: Path, is_best: bool) -> Any:
     """What A and B share, and what the flags of B add."""
+    from torch.cuda import is_available as has_card
     from transformers import TrainingArguments
 
     from models.device import has_bf16
@@ -196,6 +197,7 @@ def arguments(config: TrainConfig, num_rows: int, scratch: Path, is_best: bool) 
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
+        use_cpu=not has_card(),  # without it, bf16 on a processor is refused
         **(best if is_best else {}),
     )
 

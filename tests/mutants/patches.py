@@ -92,7 +92,7 @@ PATCHES = (
     ),
     Patch(
         "forget the labels that both know",
-        "models/gate.py",
+        "models/slices.py",
         "return None if keep.all() else keep",
         "return None",
         GATE,
