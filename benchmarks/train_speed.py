@@ -159,10 +159,10 @@ def train_with_trainer(
         callbacks=[clock],
     )
     trainer.train()
-    logits_NC = trainer.predict(trainer.eval_dataset).predictions
+    found = trainer.predict(trainer.eval_dataset)  # grouped by length: in an order of its own
     return {
         "samples_per_s": num_seen(config, train) / clock.seconds,
-        "accuracy": accuracy(logits_NC.argmax(axis=1).tolist(), dev[1]),
+        "accuracy": accuracy(found.predictions.argmax(axis=1).tolist(), found.label_ids.tolist()),
     }
 
 
