@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from data_checks.config import ChecksConfig, DataConfig, SplitConfig
+from flows.effect import settings_without_effect
 from flows.gate import GateConfig
 from flows.schedule import ScheduleConfig, WatchConfig
 from models.config import BaseConfig, SearchConfig, TrainConfig
@@ -267,6 +268,7 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         if name.partition("=")[0] not in recipe.gate.slices.columns:
             yield f"gate.slices.required: {name!r} names no column of gate.slices.columns"
     yield from _scratch_problems(recipe)
+    yield from settings_without_effect(recipe)
     if not facts.has_labels and recipe.train.strategy in ("head", "contrastive"):
         yield (
             f"train.strategy: {recipe.train.strategy!r} makes a head for labels, and "

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from flows.effect import RULES
 from flows.recipe import RecipeError, load_recipe, parse_recipe, recipe_schema
 
 RECIPES = sorted((Path(__file__).parents[2] / "deployments" / "recipes").glob("*.yaml"))
@@ -284,3 +285,30 @@ def test_translation_is_not_grouped_by_a_column() -> None:
     }  # fmt: skip
     (problem,) = problems_of(grouped)
     assert problem.startswith("split.group_by: translation is split by its sources")
+
+
+@pytest.mark.parametrize(
+    ("override", "where"),
+    [
+        ("train.chat_template=plain", "chat"),
+        ("train.generation={beams: 2}", "translation and chat"),
+        ("train.max_target_length=64", "translation"),
+        ("data.target_language=de", "translation"),
+        ("data.documents=file", "language_modeling"),
+        ("train.lora={rank: 4}", "strategy lora"),
+    ],
+)
+def test_setting_that_nothing_reads_is_refused(override: str, where: str) -> None:
+    (problem,) = problems_of(SMALL, override)
+    assert problem == f"{override.partition('=')[0]}: has a meaning only for {where}; leave it out"
+
+
+def test_setting_that_some_trial_of_a_search_reads_is_no_mistake() -> None:
+    parse_recipe(SMALL, ["train.lora={rank: 4}", "search={strategy: [full, lora]}"])
+
+
+def test_every_rule_of_settings_without_effect_names_a_field_of_the_recipe() -> None:
+    for fields, _, _ in RULES:
+        for path in fields:
+            section, field = path.split(".")
+            assert field in getattr(parse_recipe(SMALL), section).__class__.model_fields, path

@@ -61,7 +61,9 @@ def test_what_a_rerun_makes_anew_is_set_aside_and_made_anew(
     digests = {key: file_sha256(promoted.path(key)) for key in kept if "trains" not in key}
     for key in kept:
         flip_byte(promoted.path(key))
-    with pytest.raises(CorruptObject, match=r"trains/.*; set it aside with `refit verify --set-aside"):
+    with pytest.raises(
+        CorruptObject, match=r"trains/.*; set it aside with `refit verify --set-aside"
+    ):
         promoted.train(rival)
     assert mend(promoted, tmp_path) == [True] * 4
     assert not any(promoted.store.exists(key) for key in kept)
