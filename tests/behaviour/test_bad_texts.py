@@ -20,9 +20,11 @@ gate: {minimum: 0.1}
 """
 
 
-LANGUAGE = ("task=language_modeling", "data={source: notes.txt}", "gate={minimum: 9}")
+OTHER = ("train={epochs: 1, max_length: 48}", "gate={minimum: 9}")
 
-CHAT = ("task=chat", "data={source: talks.jsonl, messages: messages}", "gate={minimum: 9}")
+LANGUAGE = ("task=language_modeling", "data={source: notes.txt}", *OTHER)
+
+CHAT = ("task=chat", "data={source: talks.jsonl, messages: messages}", *OTHER)
 
 
 @pytest.fixture(scope="module")
