@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from deployments.up import load_recipes
-from flows.deploy import COLLISION, Deployment, deployments_of, services_of
+from flows.deploy import COLLISION, VARIABLES, Deployment, deployments_of, services_of
 from flows.recipe import Recipe
 from flows.schedule import ScheduleConfig
 
@@ -49,15 +49,19 @@ def _entry(deployment: Deployment, environment: str, shared: dict[str, Any]) -> 
     if "recipe" in parameters:  # what else the form shows is the recipe's own
         recipe = parameters["recipe"]
         parameters = {"recipe": shared.setdefault(recipe["name"], recipe)}
+    alone = {"limit": 1, "collision_strategy": COLLISION.value}
     return {
         "name": deployment.name,
         "entrypoint": f"{function.__module__.replace('.', '/')}.py:{function.__name__}",
         "description": deployment.description.split("\n")[0],
         "tags": list(deployment.tags),
-        "concurrency_limit": {"limit": 1, "collision_strategy": COLLISION.value},
+        **({"concurrency_limit": alone} if deployment.is_alone else {}),
         "parameters": parameters,
         "schedules": _schedules(deployment.schedule),
-        "work_pool": {"name": f"refit-{environment}", "job_variables": dict(POOLS[environment])},
+        "work_pool": {
+            "name": f"refit-{environment}",
+            "job_variables": {"env": dict(VARIABLES), **POOLS[environment]},
+        },
     }
 
 

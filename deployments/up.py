@@ -62,15 +62,16 @@ def _files(path: Path) -> list[Path]:
 def deploy_all(
     recipes: Sequence[Recipe], pool: str, environment: str, kind: str, image: str
 ) -> list[str]:
-    """Deploy recipes on the server in use; returns the deployments' names."""
-    from flows.deploy import deploy, ensure_pool
+    """Deploy recipes, and what keeps a server in order; returns the deployments' names."""
+    from flows.deploy import deploy, deploy_services, ensure_pool
 
     ensure_pool(pool, kind)
-    return [
+    names = [
         name
         for recipe in recipes
         for name in deploy(recipe, pool=pool, environment=environment, image=image)
     ]
+    return [*names, *deploy_services(pool=pool, environment=environment, image=image)]
 
 
 def up(home: Path, folder: Path, *, is_real: bool, ports: tuple[int, int], limit: int) -> Exit:

@@ -21,6 +21,7 @@ from prefect.flows import Flow
 from prefect.workers.process import ProcessWorker
 
 from flows.form import form_defaults, form_schema, schema_of
+from flows.reap import REAP_S, reap
 from flows.recipe import Recipe
 from flows.reconcile import reconcile_all
 from flows.retrain import retrain
@@ -28,6 +29,7 @@ from flows.rollback import rollback
 from flows.schedule import ScheduleConfig
 from flows.watch import watch
 from report.markdown import escape_markdown
+from tasks.reaper import BEAT_S
 from tasks.watch import EVENT, resource_id
 
 COLLISION = ConcurrencyLimitStrategy.CANCEL_NEW
@@ -37,6 +39,8 @@ Waiting, the runs of a dense schedule would pile up before the one that a person
 TAG = "refit"
 RECONCILE_S = 60.0
 """DESIGN: the alias is right at latest one interval after it was made wrong."""
+VARIABLES = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEAT_S)}
+"""Of every run: by its beats the reaper knows that it lives."""
 
 
 class DeployError(ValueError):
@@ -53,6 +57,8 @@ class Deployment(NamedTuple):
     parameters: dict[str, Any]
     parameter_schema: dict[str, Any]
     schedule: ScheduleConfig | None = None
+    is_alone: bool = True
+    """Whether a run that comes while another goes on is cancelled."""
 
     @property
     def full_name(self) -> str:
@@ -102,7 +108,7 @@ def deployments_of(recipe: Recipe, environment: str) -> Iterator[Deployment]:
 
 
 def services_of(environment: str) -> Iterator[Deployment]:
-    """What a server needs once, whatever the recipes: the alias follows the ledger."""
+    """What a server needs once, whatever the recipes: the alias follows the ledger, the dead end."""
     yield Deployment(
         flow=reconcile_all,
         name=environment,
@@ -111,6 +117,16 @@ def services_of(environment: str) -> Iterator[Deployment]:
         parameters={},
         parameter_schema=schema_of(reconcile_all.fn),
         schedule=ScheduleConfig(every_s=RECONCILE_S),
+    )
+    yield Deployment(
+        flow=reap,
+        name=environment,
+        description="Sets runs to Crashed whose process died without a word.",
+        tags=[TAG, environment],
+        parameters={},
+        parameter_schema=schema_of(reap.fn),
+        schedule=ScheduleConfig(every_s=REAP_S),
+        is_alone=False,  # a reaper that died must not hold up the next one
     )
 
 
@@ -161,7 +177,7 @@ def ensure_pool(name: str, kind: str = "process") -> None:
 
 def deploy(recipe: Recipe, *, pool: str, environment: str, image: str = "") -> tuple[str, ...]:
     """Create or update the recipe's deployments; returns their full names, retrain first."""
-    variables = {"image": image} if image else {}
+    variables = job_variables(image)
     made: dict[str, UUID] = {}
     with get_client(sync_client=True) as client:
         for deployment in deployments_of(recipe, environment):
@@ -173,6 +189,20 @@ def deploy(recipe: Recipe, *, pool: str, environment: str, image: str = "") -> t
             _delete_deployment(client, f"watch/{name}")
         _start_on_news(client, recipe, name, made[f"retrain/{name}"])
     return tuple(made)
+
+
+def deploy_services(*, pool: str, environment: str, image: str = "") -> tuple[str, ...]:
+    """Create or update what a server needs once; returns the deployments' full names."""
+    services = list(services_of(environment))
+    with get_client(sync_client=True) as client:
+        for deployment in services:
+            _apply(client, deployment, pool, "", job_variables(image))
+    return tuple(deployment.full_name for deployment in services)
+
+
+def job_variables(image: str) -> dict[str, Any]:
+    """What a worker needs to know of every run."""
+    return {"env": VARIABLES, **({"image": image} if image else {})}
 
 
 def _start_on_news(client: SyncPrefectClient, recipe: Recipe, name: str, retrain_id: UUID) -> None:
@@ -212,10 +242,12 @@ def _apply(
     return client.create_deployment(
         flow_id=flow_id,
         name=deployment.name,
-        version=version,
+        version=version or None,
         schedules=schedules(deployment.schedule),
-        concurrency_limit=1,
-        concurrency_options=ConcurrencyOptions(collision_strategy=COLLISION),
+        concurrency_limit=1 if deployment.is_alone else None,
+        concurrency_options=ConcurrencyOptions(collision_strategy=COLLISION)
+        if deployment.is_alone
+        else None,
         parameters=deployment.parameters,
         parameter_openapi_schema=deployment.parameter_schema,
         enforce_parameter_schema=True,

@@ -1,0 +1,144 @@
+"""A process that is killed leaves no run in Running; who is suspended or computes is left alone.
+
+On a real Prefect server. Runs beat every second here instead of every 30, and the reaper's patience
+is short accordingly; the soak (`make soak`) kills a worker and its run at the real pace.
+"""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas import filters
+from prefect.client.schemas.objects import FlowRun
+
+from deployments.local.stack import Stack
+from flows.deploy import deployments_of, services_of
+from flows.reap import CRASHED_WITHIN_S, FLOWS, REAP_S, reap
+from flows.recipe import parse_recipe
+from flows.settings import clean_environment, use_stack
+from tasks.reaper import BEAT_S, SILENT_S
+from tests.terminal import ROOT
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+
+SILENT_TEST_S = 6.0
+LOOK_TEST_S = 3.0
+
+
+@pytest.fixture
+def connected(real_stack: Stack) -> Iterator[None]:
+    with use_stack(real_stack.environment()):
+        yield
+
+
+class Beating:
+    """One run in a process of its own."""
+
+    def __init__(self, kind: str, stack: Stack) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.beating", kind], cwd=ROOT, text=True,
+            env={**clean_environment(), **stack.environment()}, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def started(self) -> UUID:
+        assert self.process.stdout is not None
+        return UUID(self.process.stdout.readline().strip())
+
+    def end(self) -> None:
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def run_of(run_id: UUID) -> FlowRun:
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run_id)
+
+
+def name_of(run_id: UUID) -> str:
+    state = run_of(run_id).state
+    assert state is not None
+    return state.name or ""
+
+
+def look_until_crashed(run_id: UUID, limit_s: float) -> float:
+    """Seconds of looking, every LOOK_TEST_S, until the run is Crashed."""
+    begun = time.monotonic()
+    while run_of(run_id).state_name != "Crashed":
+        assert time.monotonic() - begun < limit_s, f"still {name_of(run_id)} after {limit_s} s"
+        reap(SILENT_TEST_S)
+        time.sleep(LOOK_TEST_S)
+    return time.monotonic() - begun
+
+
+def test_who_was_killed_is_crashed_and_who_is_suspended_or_computes_is_not(
+    real_stack: Stack, connected: None
+) -> None:
+    runs = {kind: Beating(kind, real_stack) for kind in ("waits", "works", "suspends")}
+    try:
+        ids = {kind: run.started() for kind, run in runs.items()}
+        time.sleep(4)
+        reap(SILENT_TEST_S)  # so that there is an earlier look
+        runs["waits"].process.send_signal(signal.SIGKILL)
+        assert runs["suspends"].process.wait(60) == 0
+        took_s = look_until_crashed(ids["waits"], limit_s=90)
+        print(f"crashed {took_s:.0f} s after the kill, by a patience of {SILENT_TEST_S:g} s")
+        assert took_s >= SILENT_TEST_S
+        assert name_of(ids["suspends"]) == "Suspended"
+        assert name_of(ids["works"]) == "Running"
+        state = run_of(ids["waits"]).state
+        assert state is not None
+        assert (state.message or "").startswith("Its process died: no heartbeat since")
+        with get_client(sync_client=True) as client:
+            (left,) = client.read_task_runs(
+                flow_run_filter=filters.FlowRunFilter(
+                    id=filters.FlowRunFilterId(any_=[ids["waits"]])
+                )
+            )
+        assert left.state_name == "Crashed", "its task is no longer shown as running"
+        assert runs["works"].process.wait(120) == 0
+        assert name_of(ids["works"]) == "Completed"
+        reap(SILENT_TEST_S)
+        assert name_of(ids["suspends"]) == "Suspended"
+    finally:
+        for run in runs.values():
+            run.end()
+
+
+def test_nobody_is_dead_for_a_reaper_that_was_not_heard_before(
+    real_stack: Stack, connected: None
+) -> None:
+    """After an outage of the server everybody was silent: it takes two beats of the reaper's own."""
+    dead = Beating("waits", real_stack)
+    try:
+        run_id = dead.started()
+        time.sleep(3)
+        dead.end()
+        time.sleep(SILENT_TEST_S)
+        reap(3600.0)
+        assert name_of(run_id) == "Running"
+    finally:
+        dead.end()
+
+
+def test_the_stated_time_is_what_the_settings_add_up_to() -> None:
+    """A run misses a beat, a look follows, silence, another look; each look may be a worker's poll,
+    a start and a write late."""
+    late_s = 30.0
+    assert SILENT_S > BEAT_S + 5, "Prefect writes beats down every five seconds"
+    assert REAP_S > SILENT_S, "two looks that follow each other are two beats apart enough"
+    assert SILENT_S + 2 * (REAP_S + late_s) <= CRASHED_WITHIN_S
+
+
+def test_every_flow_that_is_deployed_is_looked_after() -> None:
+    values = {"name": "tiny", "data": {"source": "rows.csv"}, "gate": {"minimum": 0.8},
+              "watch": {"every_s": 60}}  # fmt: skip
+    deployed = [*deployments_of(parse_recipe(values), "x"), *services_of("x")]
+    assert {deployment.flow.name for deployment in deployed} == set(FLOWS)
