@@ -432,11 +432,12 @@ def _check_base(recipe: Any) -> None:
         from models.adapt import check_strategy, check_targets
 
         check_strategy(recipe.train)
-    if recipe.base.scratch is None and not recipe.base.model.startswith("models:/"):
-        base = resolve_base(recipe.base)
-        check_fits(recipe.task, recipe.train, base.path, base.uri)
-        if has_adapters:
-            check_targets(recipe.train, base)
+    for option in recipe.base.options:
+        if option.scratch is None and not option.model.startswith("models:/"):
+            base = resolve_base(option)
+            check_fits(recipe.task, recipe.train, base.path, base.uri)
+            if has_adapters:
+                check_targets(recipe.train, base)
 
 
 def _commands() -> Any:

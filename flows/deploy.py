@@ -137,7 +137,7 @@ def describe(recipe: Recipe) -> str:
     facts = {
         "Model": f"`models:/{recipe.registered_name}@champion`",
         "Data": escape_markdown(data),
-        "Base": escape_markdown(recipe.base.model),
+        "Base": escape_markdown(recipe.base.name),
         "Must prove": f"{recipe.gate.metric} beyond {recipe.gate.minimum:g}; "
         f"{recipe.gate.rule.replace('_', '-')} to the champion, margin {recipe.gate.margin:g}",
         "Runs by itself": escape_markdown(str(recipe.schedule)) if recipe.schedule else "never",

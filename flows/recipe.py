@@ -13,7 +13,14 @@ from data_checks.config import ChecksConfig, DataConfig, SplitConfig
 from flows.effect import settings_without_effect
 from flows.gate import GateConfig
 from flows.schedule import ScheduleConfig, WatchConfig
-from models.config import BaseConfig, SearchConfig, TrainConfig
+from models.config import (
+    AUTO,
+    CANDIDATES,
+    BaseConfig,
+    ScratchConfig,
+    SearchConfig,
+    TrainConfig,
+)
 from records.base import Record
 from records.policy import LOSSES
 from records.task import TASKS, Task
@@ -122,6 +129,10 @@ def _fill_in(values: dict[str, Any]) -> None:
     if task not in list(TASKS):
         return
     facts = TASKS[task]
+    base = values.get("base")
+    named = base if isinstance(base, dict) else {"model": base}
+    if named.get("model") == AUTO:
+        values["base"] = {"candidates": CANDIDATES[task], **named}
     defaults: dict[str, dict[str, str]] = {
         "data": facts.columns,
         "train": {"metric": facts.validation_metrics[0]},
@@ -242,6 +253,8 @@ def _short(value: object) -> str:
 def _did_you_mean(location: Sequence[str | int]) -> str:
     fields: Any = Recipe
     for part in location[:-1]:
+        if isinstance(part, int):
+            continue  # a place in a list
         annotation = fields.model_fields[str(part)].annotation if part in fields.model_fields else 0
         inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type)]
         fields = next((t for t in inner if issubclass(t, BaseModel)), None)
@@ -274,6 +287,11 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
             f"train.strategy: {recipe.train.strategy!r} makes a head for labels, and "
             f"{recipe.task} has none; use full, gradual or lora"
         )
+    if recipe.train.budget_s is not None and recipe.gate.approval == "required":
+        yield (
+            "train.budget_s: a training that it cuts is not kept for later, and gate.approval: "
+            "required answers later; leave one of them out"
+        )
     for field in ("group_by", "time"):
         value = getattr(recipe.split, field)
         if value and value not in recipe.data.attributes:
@@ -299,23 +317,27 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
 
 
 def _scratch_problems(recipe: Recipe) -> Iterator[str]:
-    """What base.scratch cannot be in this recipe."""
-    scratch, max_length = recipe.base.scratch, recipe.train.max_length
-    if scratch is None:
-        return
+    """What a base from scratch cannot be in this recipe."""
+    for number, option in enumerate(recipe.base.options):
+        if option.scratch is not None:
+            place = f"base.candidates.{number}" if recipe.base.candidates else "base"
+            yield from _shape_problems(recipe, option.scratch, f"{place}.scratch")
+
+
+def _shape_problems(recipe: Recipe, scratch: ScratchConfig, place: str) -> Iterator[str]:
     fitting = TASKS[recipe.task].architectures
     if scratch.architecture not in fitting:
         yield (
-            f"base.scratch.architecture: {scratch.architecture!r} has no head for {recipe.task}; "
+            f"{place}.architecture: {scratch.architecture!r} has no head for {recipe.task}; "
             f"use {', '.join(fitting[:-1])} or {fitting[-1]}"
         )
-    lengths = {"train.max_length": max_length}
+    lengths = {"train.max_length": recipe.train.max_length}
     if TASKS[recipe.task].stacks == "two":
         lengths["train.max_target_length"] = recipe.train.max_target_length
         lengths["train.generation.max_new_tokens"] = recipe.train.generation.max_new_tokens
     for field, length in lengths.items():
         if scratch.has_fixed_positions and length > scratch.positions:
             yield (
-                f"{field}: {length} exceeds base.scratch.positions={scratch.positions}; "
+                f"{field}: {length} exceeds {place}.positions={scratch.positions}; "
                 "lower one or raise the other"
             )

@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.states import Completed
 
 from flows.approval import approved
+from flows.best import with_best_base, with_best_settings
 from flows.costs import Costs
 from flows.form import (
     Actor,
@@ -60,7 +61,6 @@ from tasks.publish import (
 )
 from tasks.reconcile import reconcile
 from tasks.registry import Registry
-from tasks.search import search_settings, tuned
 from tasks.train import base_digest, check_registered, read_result, train_challenger, train_key
 
 log = logging.getLogger("refit")
@@ -106,7 +106,7 @@ def retrain(
 class Request:
     """What was asked, where, and by whom; `costs` collects what each step took.
 
-    After a search, the recipe has the settings that it found.
+    After a choice or a search, the recipe has the base or the settings that it found.
     """
 
     recipe: Recipe
@@ -115,6 +115,7 @@ class Request:
     actor: str
     reason: str
     costs: Costs = field(default_factory=Costs)
+    choice: SearchResult | None = None
     search: SearchResult | None = None
 
     @property
@@ -134,8 +135,9 @@ def run(request: Request) -> RunResult:
     check_claim(place.open(), name, recipe.name, recipe.task)
     with costs.step("reconcile"):
         reconcile(place, name)
-    if recipe.base.model.startswith("models:/"):
-        check_registered(place, recipe.base)  # before any row is read
+    for option in recipe.base.options:
+        if option.model.startswith("models:/"):
+            check_registered(place, option)  # before any row is read
     with costs.step("ingest"):
         snapshot = ingest(place, recipe.data, recipe.task)
     with costs.step("check"):
@@ -146,11 +148,12 @@ def run(request: Request) -> RunResult:
     if request.mode == "evaluate only":
         return measure(request, data)
     say_power(recipe, data)
+    recipe, choice = with_best_base(place, recipe, data, costs)
     with costs.step("base"):
         base = base_digest(place, recipe.base, data)
-    if recipe.search is not None:
-        request = with_best_settings(request, data, base)
-    key = train_key(data, base, request.recipe.train)
+    recipe, search = with_best_settings(place, recipe, data, base, costs)
+    request = replace(request, recipe=recipe, choice=choice, search=search)
+    key = train_key(data, base, recipe.train)
     if done := same_champion(request, data, key):
         return done
     try:
@@ -158,19 +161,6 @@ def run(request: Request) -> RunResult:
             return make_and_judge(request, data, key)
     except AlreadyRunning as exc:
         return RunResult(name=name, outcome="already_running", summary=str(exc))
-
-
-def with_best_settings(request: Request, data: DataRef, base: str) -> Request:
-    """The request with the settings that the recipe's search found, instead of the recipe's own."""
-    recipe = request.recipe
-    assert recipe.search is not None
-    key = train_key(data, base, recipe.train)
-    with request.costs.step("search"):
-        found = search_settings(
-            request.place, request.name, data, recipe.base, recipe.train, recipe.search, key
-        )
-    settings = tuned(recipe.train, found)
-    return replace(request, recipe=recipe.model_copy(update={"train": settings}), search=found)
 
 
 def make_and_judge(request: Request, data: DataRef, key: str) -> RunResult:
@@ -393,6 +383,7 @@ def describe(
         data=data,
         train=challenger,
         costs=request.costs.steps(),
+        choice=request.choice,
         search=request.search,
         recipe=request.recipe.model_dump(mode="json"),
         power=power_table(request.recipe.gate, max(1, len(set(file.record.items.groups)))),

@@ -15,7 +15,7 @@ from models.config import TrainConfig
 from models.encode import load_tokenizer
 from models.errors import UnknownBase
 from models.language_model import is_masked
-from models.lesson import Row, check_tokens, load_with_head
+from models.lesson import Row, check_tokens, load_with_head, loss_figures, mean_losses
 from models.loss import IGNORED, token_loss
 from models.task_code import Examples
 
@@ -31,7 +31,6 @@ class ChatLesson:
     """See models/lesson.py."""
 
     fresh_parts = ()
-    figures = ("loss_per_token",)
     loss_figure = "loss_per_token"
 
     def __init__(
@@ -53,7 +52,7 @@ class ChatLesson:
         self.model.generation_config.update(**config.generation.settings())
         self.model.generation_config.eos_token_id = self._chatbot.stop_id
         self.model.generation_config.max_length = None  # it would contradict max_new_tokens
-        self.loss = token_loss(config.label_smoothing)
+        self.loss, self.figures = token_loss(config.label_smoothing), loss_figures(config)
         self._validation = validation
         samples = [
             Sample(*self._chatbot.dialogue(text, answer, learn_all=True))
@@ -70,11 +69,10 @@ class ChatLesson:
         return collate_packed([row["samples"] for row in rows], self.tokenizer.pad_token_id)
 
     def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
-        """Loss per token of the last answers, as the gate will measure it."""
+        """Loss of the last answers, as the gate will measure it."""
         chatbot = Chatbot(model, self.tokenizer)
         losses = chatbot.losses(self._validation.texts, self._validation.labels)
-        total = sum(nats for nats, _ in losses)
-        return {"loss_per_token": total / max(1, sum(count for _, count in losses))}
+        return mean_losses(losses, self._validation.labels)
 
 
 def pack(samples: Sequence[Sample], size: int) -> list[list[Sample]]:

@@ -2,10 +2,19 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from records.base import Record
+from records.base import Record, is_empty
 from records.policy import Metric
+from records.task import Task
 
 TRAIN_VERSION = 1
 """Part of every train key: raise it when the same configuration would train otherwise."""
@@ -13,6 +22,8 @@ TRAIN_VERSION = 1
 
 SCRATCH = "scratch"
 """What `base.model` says where `base.scratch` describes the model."""
+AUTO = "auto"
+"""What `base.model` says where one of `base.candidates` is chosen."""
 
 Architecture = Literal["bert", "gpt2", "llama", "xlnet", "t5", "marian"]
 
@@ -89,13 +100,14 @@ class ScratchConfig(Record):
 
 
 class BaseConfig(Record):
-    """The general model that the custom one is made from."""
+    """The general model that the custom one is made from. A text stands for `model`, so that
+    `base: auto` and `candidates: [package:all-minilm-l6-v2]` can be written."""
 
     model: str = Field(
         "package:all-minilm-l6-v2",
         min_length=1,
         description="package:all-minilm-l6-v2 (ships as a Python package, no hub), a hub id, "
-        "a local folder, or models:/name@alias from the registry.",
+        "a local folder, models:/name@alias from the registry, or auto: one of `candidates`.",
     )
     revision: str | None = Field(
         None, description="Commit of a hub model (40 hex digits); hub ids need one."
@@ -103,23 +115,104 @@ class BaseConfig(Record):
     scratch: ScratchConfig | None = Field(
         None, description="Instead of `model`: one built here, untrained."
     )
+    candidates: tuple["BaseConfig", ...] = Field(
+        (),
+        max_length=64,
+        exclude_if=is_empty,
+        description="Bases to choose from, by short trainings judged on validation; model: auto "
+        "without any tries what fits the task. The first of equal ones is taken: cheap ones first.",
+    )
+    probe_rows: int | None = Field(
+        None,
+        ge=8,
+        le=10_000_000,
+        exclude_if=is_empty,
+        description="Training rows that each candidate sees in the first round, doubled in each "
+        "further one, and most validation rows; none: 1,000.",
+    )
+    budget_s: float | None = Field(
+        None,
+        gt=0,
+        exclude_if=is_empty,
+        description="Seconds of trying candidates after which no further round begins.",
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _name_scratch(cls, values: Any) -> Any:
+    def _name_model(cls, values: Any) -> Any:
+        if isinstance(values, str):
+            return {"model": values}
         if isinstance(values, dict) and values.get("scratch") is not None:
             return {"model": SCRATCH, **values}
+        if isinstance(values, dict) and values.get("candidates"):
+            return {"model": AUTO, **values}
         return values
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if problems := self.problems():
+            raise ValueError("; ".join(problems))
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """An editor must accept the short form as well."""
+        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+
+    @property
+    def options(self) -> tuple["BaseConfig", ...]:
+        """The bases that it may come to: the candidates, or this one."""
+        return self.candidates or (self,)
+
+    @property
+    def name(self) -> str:
+        """In a few words, for people."""
+        if self.candidates:
+            return f"the best of {', '.join(option.name for option in self.candidates)}"
+        if self.scratch is None:
+            return self.model
+        shape = self.scratch
+        return f"{SCRATCH}:{shape.architecture} {shape.layers}x{shape.width}"
+
+    def problems(self) -> list[str]:
+        """What the fields together cannot be, each with the next step."""
+        found = []
         if (self.model == SCRATCH) != (self.scratch is not None):
-            raise ValueError(
+            found.append(
                 f"model={self.model!r} and scratch exclude each other; leave one out"
                 if self.scratch
                 else "model='scratch' needs base.scratch.architecture (bert, gpt2, llama, ...)"
             )
-        return self
+        if (self.model == AUTO) != bool(self.candidates):
+            found.append(
+                f"model={self.model!r} and candidates exclude each other; leave one out"
+                if self.candidates
+                else "model='auto' needs candidates to choose from"
+            )
+        if len(self.candidates) == 1:
+            found.append("candidates holds one base, so there is nothing to choose; name it itself")
+        if any(option.candidates for option in self.candidates):
+            found.append("candidates of candidates have no meaning; list them all in one")
+        if len({option.digest for option in self.candidates}) < len(self.candidates):
+            found.append("candidates holds one base twice; leave it out")
+        if not self.candidates and (self.probe_rows or self.budget_s):
+            found.append("probe_rows and budget_s are for candidates; leave them out")
+        return found
+
+
+def _shapes(*architectures: Architecture) -> tuple[dict[str, JsonValue], ...]:
+    return tuple({"scratch": {"architecture": name}} for name in architectures)
+
+
+CANDIDATES: dict[Task, tuple[JsonValue, ...]] = {
+    "classification": ("package:all-minilm-l6-v2", *_shapes("bert", "gpt2")),
+    "chat": _shapes("gpt2", "llama"),
+    "language_modeling": _shapes("gpt2", "llama"),
+    "translation": _shapes("marian", "t5"),
+}
+"""What `base: auto` tries where the recipe lists nothing: what can be had without a hub."""
 
 
 class GenerationConfig(Record):
@@ -229,6 +322,12 @@ class TrainConfig(Record):
         description="Seconds of training that a killed run may lose; a checkpoint is also written "
         "at the end of each epoch. Moves no weight.",
     )
+    budget_s: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds after which the training is cut: what it has learned is judged, marked, "
+        "and not taken for the finished training, which a run with more time goes on to.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -253,6 +352,9 @@ class SearchConfig(Record):
     recipe's own settings."""
 
     trials: int = Field(8, ge=2, le=1000, description="Trainings, the cut ones included.")
+    budget_s: float | None = Field(
+        None, gt=0, description="Seconds of training after which no further trial begins."
+    )
     learning_rate: Range | None = Field(None, description="[low, high], by its logarithm.")
     weight_decay: Range | None = Field(None, description="[low, high].")
     warmup_ratio: Range | None = Field(None, description="[low, high].")
@@ -265,7 +367,7 @@ class SearchConfig(Record):
 
     def space(self) -> dict[str, tuple[Any, ...]]:
         """Field of `train` -> its range or its values; fields that are not searched are absent."""
-        values = self.model_dump(exclude={"trials"})
+        values = self.model_dump(exclude={"trials", "budget_s"})
         return {name: tuple(found) for name, found in values.items() if found}
 
     @model_validator(mode="after")

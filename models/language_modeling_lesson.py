@@ -12,8 +12,16 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 from models.base import Base, check_fits
 from models.config import TrainConfig
 from models.encode import load_tokenizer
+from models.errors import SettingExceedsModel
 from models.language_model import LanguageModel, is_masked
-from models.lesson import Row, check_tokens, load_with_head
+from models.lesson import (
+    PER_BYTE,
+    Row,
+    check_tokens,
+    load_with_head,
+    loss_figures,
+    mean_losses,
+)
 from models.loss import IGNORED, token_loss
 from models.task_code import Examples
 
@@ -25,7 +33,6 @@ class LanguageModelingLesson:
     """See models/lesson.py."""
 
     fresh_parts = ()
-    figures = ("loss_per_token",)
     loss_figure = "loss_per_token"
 
     def __init__(
@@ -41,6 +48,13 @@ class LanguageModelingLesson:
         self.tokenizer = load_tokenizer(base.path, config.max_length)
         self.model = load_with_head(base, config, "a language model", _head)
         is_cloze = is_masked(self.model.config)
+        if is_cloze and config.metric == PER_BYTE:
+            raise SettingExceedsModel(
+                f"base.model={base.uri!r} fills in blanks, and what they cost compares with no other "
+                "model's loss: it has no loss_per_byte; leave it out of base.candidates, or set "
+                "train.metric: loss_per_token"
+            )
+        self.figures = loss_figures(config)
         needed = ("cls_token", "sep_token", "mask_token") if is_cloze else ("eos_token",)
         check_tokens(self.tokenizer, self.model, base.uri, *needed)
         self.loss = token_loss(config.label_smoothing)
@@ -111,10 +125,9 @@ class LanguageModelingLesson:
         return seen, labels
 
     def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
-        """Loss per token over the validation documents, as the gate will measure it."""
+        """Loss over the validation documents, as the gate will measure it."""
         losses = LanguageModel(model, self.tokenizer).losses(self._texts)
-        total = sum(nats for nats, _ in losses)
-        return {"loss_per_token": total / max(1, sum(count for _, count in losses))}
+        return mean_losses(losses, self._texts)
 
 
 def _head(known: Any) -> Any:

@@ -18,6 +18,7 @@ from models.loss import Loss
 
 Row = Mapping[str, Any]
 """One encoded training row."""
+PER_TOKEN, PER_BYTE = "loss_per_token", "loss_per_byte"
 
 
 class Lesson(Protocol):
@@ -45,6 +46,25 @@ class Lesson(Protocol):
 
     def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
         """Figures on the validation split; `model` is in evaluation mode."""
+
+
+def loss_figures(config: TrainConfig) -> tuple[str, ...]:
+    """Losses that a lesson of texts shows: per byte as well, which no tokenizer moves, where asked."""
+    return (PER_TOKEN, PER_BYTE) if config.metric == PER_BYTE else (PER_TOKEN,)
+
+
+def mean_losses(losses: Sequence[tuple[float, int]], texts: Sequence[str]) -> dict[str, float]:
+    """Mean losses of texts, of which each cost (nats, tokens)."""
+    total = sum(nats for nats, _ in losses)
+    return {
+        PER_TOKEN: total / max(1, sum(count for _, count in losses)),
+        PER_BYTE: total / max(1, sum(map(num_bytes, texts))),
+    }
+
+
+def num_bytes(text: str) -> int:
+    """Of UTF-8."""
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def dropout_overrides(known: Any, dropout: float | None) -> dict[str, Any]:

@@ -66,18 +66,16 @@ def trial_seed(seed: int, number: int) -> int:
     return int(digest_of([seed, number])[:8], 16) % 2**31
 
 
-def best_trial(trials: Sequence[Trial], metric: str) -> int:
+def best_trial(trials: Sequence[Trial], metric: str, advice: str) -> int:
     """Number of the finished trial with the best value, the first of equal ones.
 
     Raises:
-        ModelError: none finished.
+        ModelError: none finished; it ends with `advice`.
     """
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
     finished = [t for t in trials if t.state == "finished" and t.best_value is not None]
     if not finished:
-        raise ModelError(
-            f"all {len(trials)} trials of the search diverged; lower search.learning_rate"
-        )
+        raise ModelError(f"all {len(trials)} trials of the search diverged; {advice}")
     return max(finished, key=lambda t: (sign * (t.best_value or 0.0), -t.number)).number
 
 

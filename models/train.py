@@ -46,6 +46,8 @@ class Trained:
     tokens_per_s: float
     peak_memory_bytes: int
     num_truncated: dict[str, int]
+    is_cut: bool
+    """Whether `train.budget_s` ended it before its last step."""
 
 
 def train(
@@ -105,6 +107,7 @@ def train(
         checkpoint_every_s=config.checkpoint_every_s if on_checkpoint else None,
         stop=Stop(),
     )
+    watch.started = started
     trainer = _build_trainer(lesson, model, config, work, watch)
     _run(trainer, on_checkpoint, resume_from)
     watch.restore_best(model)
@@ -125,6 +128,7 @@ def train(
         tokens_per_s=watch.num_tokens / watch.train_s,
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         num_truncated=lesson.num_truncated,
+        is_cut=watch.is_cut,
     )
 
 

@@ -17,7 +17,15 @@ from models.base import Base, check_fits
 from models.config import TrainConfig
 from models.corpus import corpus_figures
 from models.encode import load_tokenizer
-from models.lesson import Row, check_tokens, load_with_head
+from models.lesson import (
+    PER_BYTE,
+    PER_TOKEN,
+    Row,
+    check_tokens,
+    load_with_head,
+    loss_figures,
+    num_bytes,
+)
 from models.loss import IGNORED, token_loss
 from models.reference_scores import score_texts
 from models.task_code import Examples
@@ -45,8 +53,8 @@ class TranslationLesson:
         check_tokens(self.tokenizer, self.model, base.uri, "pad_token", "eos_token")
         self.loss = token_loss(config.label_smoothing)
         self._config, self._validation = config, validation
-        has_texts = config.metric != "loss_per_token"
-        self.figures = ("loss_per_token", *(("chrf", "bleu") if has_texts else ()))
+        self._has_texts = config.metric in ("chrf", "bleu")
+        self.figures = (*loss_figures(config), *(("chrf", "bleu") if self._has_texts else ()))
         self.rows, cut = self._encode(training)
         self._valid_rows, valid_cut = self._encode(validation)
         self._valid_rows.sort(key=_length)
@@ -73,18 +81,24 @@ class TranslationLesson:
         }
 
     def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
-        """Loss per token under teacher forcing; chrF and BLEU where one of them chooses."""
+        """Loss under teacher forcing; chrF and BLEU where one of them chooses."""
         device = next(model.parameters()).device
-        plain, total, count = token_loss(0.0), 0.0, 0
+        plain, total, count, size = token_loss(0.0), 0.0, 0, 0
         with torch.inference_mode():
             for start in range(0, len(self._valid_rows), BATCH_SIZE):
-                batch = self.collate(self._valid_rows[start : start + BATCH_SIZE])
+                rows = self._valid_rows[start : start + BATCH_SIZE]
+                size += sum(map(self._num_bytes, rows))
+                batch = self.collate(rows)
                 labels = batch.pop("labels").to(device)
                 outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
                 total += float(plain(outputs, labels, 1))
                 count += int((labels != IGNORED).sum())
-        found = {"loss_per_token": total / max(1, count)}
-        return found if len(self.figures) == 1 else found | self._write(model)
+        found = {PER_TOKEN: total / max(1, count), PER_BYTE: total / max(1, size)}
+        return found | self._write(model) if self._has_texts else found
+
+    def _num_bytes(self, row: Row) -> int:
+        """Of what the row's target says, whatever was cut off."""
+        return num_bytes(self.tokenizer.decode(row["target"], skip_special_tokens=True))
 
     def _write(self, model: Any) -> dict[str, float]:
         """Figures of what it writes by its own generation settings, read back from a folder."""

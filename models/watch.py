@@ -61,6 +61,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.batch_limit = config.batch_tokens or config.batch_size
         """Rows, or tokens, that pass through the model at once; halved when memory runs out."""
         self.is_finished = False
+        self.is_cut = False
+        """Whether `train.budget_s` ended it."""
+        self.started = time.monotonic()
+        """When the training began, the seconds before a checkpoint put in front."""
         self.fetched: deque[int] = deque()
         """Tokens of each step whose rows were fetched and not trained on yet."""
         self.num_tokens = 0
@@ -95,7 +99,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def validate_if_due(self, model: torch.nn.Module, state: Any) -> None:
         """Validate unless this step is not one for it, was validated, or SIGTERM cuts it short."""
         is_last = state.global_step == state.max_steps
-        is_due = state.global_step % self.validate_every == 0 or is_last
+        is_over = self._is_over_budget()
+        is_due = state.global_step % self.validate_every == 0 or is_last or is_over
         if is_due and self._validated_step < state.global_step:
             self.train_s = self._elapsed_s()
             try:
@@ -105,7 +110,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             finally:
                 self._since = time.monotonic()
             self._validated_step = state.global_step
-            self.is_finished = is_stopped or is_last
+            self.is_cut = is_over and not (is_stopped or is_last)
+            self.is_finished = is_stopped or is_last or is_over
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any
@@ -140,6 +146,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             "batch_limit": self.batch_limit,
             "num_tokens": self.num_tokens,
             "train_s": self._elapsed_s(),
+            "wall_s": time.monotonic() - self.started,
         }
 
     def restore(
@@ -162,6 +169,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.batch_limit = values["batch_limit"]
         self.num_tokens = values["num_tokens"]
         self.train_s = values["train_s"]
+        self.started -= values["wall_s"]
         self._since = time.monotonic()
 
     def restore_best(self, model: torch.nn.Module) -> None:
@@ -170,6 +178,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def _elapsed_s(self) -> float:
         return self.train_s + time.monotonic() - self._since
+
+    def _is_over_budget(self) -> bool:
+        budget_s = self.config.budget_s
+        return budget_s is not None and time.monotonic() - self.started >= budget_s
 
     def _report(self, state: Any) -> None:
         elapsed_s = self._elapsed_s()

@@ -2,7 +2,9 @@
 
 from typing import Any, Literal
 
-from records.base import Record
+from pydantic import Field
+
+from records.base import Record, is_empty
 from records.data import DataRef
 from records.decision import Decision, GateRecord
 from records.search import SearchResult
@@ -58,6 +60,8 @@ class TrainResult(Record):
     num_truncated: dict[str, int]
     """Texts cut at max_length, by split."""
     mlflow_run_id: str = ""
+    is_cut: bool = Field(False, exclude_if=is_empty)
+    """Whether `train.budget_s` ended it; its train key is then its own, and nobody else finds it."""
 
 
 class PowerRow(Record):
@@ -98,6 +102,8 @@ class DecisionDocument(Record):
     recipe: dict[str, Any]
     power: tuple[PowerRow, ...]
     search: SearchResult | None = None
+    choice: SearchResult | None = Field(None, exclude_if=is_empty)
+    """How the base was chosen among `base.candidates`."""
     model_version: str = ""
     mlflow_url: str = ""
     actor: str = ""

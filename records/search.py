@@ -1,17 +1,18 @@
-"""What a search tried, and what came of it."""
+"""What a search tried, for settings or among bases, and what came of it."""
 
 from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
-from records.base import Record
+from records.base import Record, is_empty
 
 State = Literal["finished", "cut", "diverged"]
-"""cut: worse than half of the earlier ones at the same step."""
+"""cut: worse than half of the earlier ones at the same step, or of its round."""
 
 
 class Trial(Record):
-    """One training with other settings. It saw train and validation, never the test split."""
+    """One training with other settings, or the short trainings of one base. It saw train and
+    validation, never the test split."""
 
     number: int
     seed: int
@@ -19,7 +20,7 @@ class Trial(Record):
     """What differs from the recipe; empty: the recipe's own settings."""
     state: State
     points: tuple[tuple[int, float], ...]
-    """(step, validation metric), as they came."""
+    """(step, validation metric), as they came; of a base, one of each round."""
     best_value: float | None
     wall_s: float
 
@@ -32,6 +33,8 @@ class SearchResult(Record):
     trials: tuple[Trial, ...]
     best: int
     """Number of the best finished trial."""
+    is_cut: bool = Field(False, exclude_if=is_empty)
+    """Whether the time limit ended it before all was tried."""
 
     @property
     def winner(self) -> Trial:

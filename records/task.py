@@ -44,7 +44,7 @@ TASKS: dict[Task, TaskFacts] = {
     ),
     "chat": TaskFacts(
         metrics=("loss_per_token", "loss_per_byte", "exact_match", "chrf"),
-        validation_metrics=("loss_per_token",),
+        validation_metrics=("loss_per_token", "loss_per_byte"),
         columns={"text": "prompt", "label": "answer"},
         shown=("loss_per_token", "exact_match", "chrf", "stopped", "answer_chars"),
         example="How much is the lamp?",
@@ -55,7 +55,7 @@ TASKS: dict[Task, TaskFacts] = {
     ),
     "language_modeling": TaskFacts(
         metrics=("loss_per_token", "loss_per_byte"),
-        validation_metrics=("loss_per_token",),
+        validation_metrics=("loss_per_token", "loss_per_byte"),
         columns={"text": "text", "label": ""},
         shown=("loss_per_token", "loss_per_byte"),
         example="It was a bright cold day.",
@@ -66,7 +66,7 @@ TASKS: dict[Task, TaskFacts] = {
     ),
     "translation": TaskFacts(
         metrics=("chrf", "bleu"),
-        validation_metrics=("loss_per_token", "chrf", "bleu"),
+        validation_metrics=("loss_per_token", "loss_per_byte", "chrf", "bleu"),
         columns={"text": "source", "label": "target"},
         shown=("chrf", "bleu", "length_ratio", "copy_rate"),
         example="The young woman buys a red hat at the market.",

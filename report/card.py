@@ -112,6 +112,7 @@ def _training_text(document: DecisionDocument) -> str:
         f"Base: {escape_markdown(train.base)} (`{digest(train.base_digest)}`). "
         f"{counted(train.num_steps, 'step')} in {escape_markdown(train.dtype)} on "
         f"{escape_markdown(train.device)}, seed {train.seed}; kept step {count(train.best_step)}."
+        f"{' The time limit ended the training.' if train.is_cut else ''}"
     )
 
 

@@ -8,7 +8,7 @@ from report import origin, scores, training
 from report.html import Html, el, join, note, trusted
 from report.reasons import NO_REASONS
 from report.reasons import reasons as reasons_part
-from report.search import search
+from report.search import choice, search
 from report.sentence import headline
 from report.style import STYLE
 from report.verdict import verdict
@@ -45,6 +45,7 @@ def render(
     parts: list[tuple[str, str, Part]] = [
         ("comparison", "Comparison", scores.comparison),
         ("rules", "Rules", scores.rules),
+        ("choice", "Choice of the base", choice),
         ("search", "Search", search),
         ("training", "Training", training.training),
         ("confusion", "Confusion", training.confusion),
@@ -58,12 +59,13 @@ def render(
         ("lineage", "Lineage", origin.lineage),
         ("recipe", "Recipe", origin.recipe),
     ]
-    if document.search is None:
-        parts = [part for part in parts if part[0] != "search"]
-    if not reasons:
-        parts = [part for part in parts if part[0] != "reasons"]
-    if not facts_of(document).has_labels:
-        parts = [part for part in parts if part[0] not in OF_LABELS]
+    absent = {
+        *(() if document.choice else ("choice",)),
+        *(() if document.search else ("search",)),
+        *(() if reasons else ("reasons",)),
+        *(() if facts_of(document).has_labels else OF_LABELS),
+    }
+    parts = [part for part in parts if part[0] not in absent]
     links = [el("a", title, href=f"#{name}") for name, title, _ in parts]
     body = el(
         "body",

@@ -13,6 +13,10 @@ from report.view import answers, labels_of, role_name, scorecards, truth
 MAX_MATRIX = 12
 """Labels up to which the matrix is a table with numbers; above, a picture and a list."""
 MAX_CONFUSIONS = 20
+CUT = (
+    "Cut by train.budget_s: the training did not come to its end. The next run with more time goes on, "
+    "and this result is not taken for the finished one."
+)
 NUM_BINS = 10
 
 
@@ -30,6 +34,7 @@ def training(document: DecisionDocument) -> Html:
     best = f"best {metric_name(train.metric)} on validation {score(train.metric, train.best_value)}"
     return join(
         note(f"{counted(train.num_steps, 'step')}; kept: step {count(train.best_step)}, {best}."),
+        note(CUT) if train.is_cut else None,
         el("div", *[_curve(group, points, train.best_step) for group in groups], class_="pair"),
     )
 

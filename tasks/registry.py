@@ -359,6 +359,10 @@ class TrainingRun:
         for start in range(0, len(metrics), 900):  # MLflow takes at most 1,000 a call
             self.client.log_batch(self.run_id, metrics=metrics[start : start + 900])
 
+    def tag(self, name: str, value: str) -> None:
+        """Set a tag of the run."""
+        self.client.set_tag(self.run_id, name, value)
+
     def log_dataset(self, data: DataRef) -> None:
         """Name the data by digest; no row leaves the store."""
         snapshot = data.snapshot

@@ -2,26 +2,21 @@
 
 import importlib.metadata
 import logging
-import time
-from pathlib import Path
+from functools import partial
 
 from prefect import task
 
 from models.base import Base
 from models.config import BaseConfig, SearchConfig, TrainConfig
 from models.device import code_digest
-from models.errors import TrainingDiverged
-from models.search import Cut, Proposal, best_trial
-from models.train import train
+from models.search import Proposal, best_trial
 from records.base import digest_of
 from records.data import DataRef
-from records.document import CurvePoint
-from records.search import SearchResult, State, Trial
-from tasks.check import read_split
+from records.search import SearchResult, Trial
 from tasks.place import Place
-from tasks.registry import Registry
 from tasks.retries import RETRIED
-from tasks.train import examples_of, find_base
+from tasks.train import find_base
+from tasks.trials import Trials, spent_s, try_out
 
 log = logging.getLogger("refit")
 
@@ -46,44 +41,40 @@ def search_settings(
     Raises:
         ModelError: every trial diverged.
     """
-    store, key = place.open(), search_key(search, train_key)
-    found = find_base(place, base, data)
-    tags = {"refit.search": key}
-    registry = Registry(place)
-    with registry.training_run(
-        experiment=name, train_key=f"search {key}", params={"trials": search.trials}, tags=tags
-    ) as parent:
-        pass
+    key, found = search_key(search, train_key), find_base(place, base, data)
+    made = Trials(place, name, key, config.metric, {"trials": search.trials})
+    config = config.model_copy(update={"budget_s": None})  # a trial is cut by step alone
     trials: list[Trial] = []
-    for number in range(search.trials):
-        trial_key = f"searches/{key}/{number:04d}.json"
-        if store.exists(trial_key):
-            trials.append(Trial.from_json(store.read(trial_key)))
-            continue
-        trial = _try(place, data, found, Proposal(config, search, trials))
-        with registry.training_run(
-            experiment=name,
-            train_key=f"search {key} {number}",
-            params={"number": number, "state": trial.state, **trial.settings},
-            tags={**tags, "mlflow.parentRunId": parent.run_id},
-        ) as run:
-            run.log_points(_curve(trial, config.metric))
-        store.write(trial_key, trial.to_json())
+    while len(trials) < search.trials:
+        if trials and search.budget_s is not None and spent_s(trials) >= search.budget_s:
+            log.warning(
+                "search.budget_s=%g ended the search after %d of %d trials",
+                search.budget_s, len(trials), search.trials,
+            )  # fmt: skip
+            break
+        make = partial(_try, place, data, found, config, search, tuple(trials))
+        trial = made.get(f"{len(trials):04d}", make)
         trials.append(trial)
         log.info(
-            "trial %d of %d: %s, %s %s, %s", number + 1, search.trials, trial.state, config.metric,
+            "trial %d of %d: %s, %s %s, %s", len(trials), search.trials, trial.state, config.metric,
             trial.best_value, trial.settings or "the recipe's own settings",
         )  # fmt: skip
-    best = best_trial(trials, config.metric)
-    return SearchResult(search_key=key, metric=config.metric, trials=tuple(trials), best=best)
+    best = best_trial(trials, config.metric, "lower search.learning_rate")
+    return SearchResult(
+        search_key=key,
+        metric=config.metric,
+        trials=tuple(trials),
+        best=best,
+        is_cut=len(trials) < search.trials,
+    )
 
 
 def search_key(search: SearchConfig, train_key: str) -> str:
-    """Digest of all that decides what is tried and what comes of it, the number of trials aside."""
+    """Digest of all that decides what is tried and what comes of it, its length aside."""
     return digest_of(
         [
             train_key,
-            search.model_dump(mode="json", exclude={"trials"}),
+            search.model_dump(mode="json", exclude={"trials", "budget_s"}),
             code_digest("search"),
             importlib.metadata.version("optuna"),
         ]
@@ -96,52 +87,22 @@ def tuned(config: TrainConfig, found: SearchResult) -> TrainConfig:
     return TrainConfig.model_validate(config.model_dump() | winner.settings | {"seed": winner.seed})
 
 
-def _try(place: Place, data: DataRef, base: Base, proposal: Proposal) -> Trial:
-    """One training that is thrown away but for its curve."""
-    metric, started = f"validation_{proposal.config.metric}", time.monotonic()
-
-    def judge(point: CurvePoint) -> None:
-        if point.name == metric:
-            proposal.note(point.step, point.value)
-
-    store = place.open()
-    training = examples_of(read_split(store, data.split("train"), place.cache))
-    validation = examples_of(read_split(store, data.split("validation"), place.cache))
-    state: State
-    best_value = None
-    with place.scratch() as scratch:
-        try:
-            trained = train(
-                config=proposal.config,
-                base=base,
-                labels=data.labels,
-                training=training,
-                validation=validation,
-                lineage=frozenset(),
-                out=Path(scratch) / "model",
-                work=Path(scratch) / "work",
-                task=data.task,
-                on_log=judge,
-            )
-            state = "finished"
-            best_value = trained.best_value
-        except Cut:
-            state = "cut"
-        except TrainingDiverged:
-            state = "diverged"
+def _try(
+    place: Place,
+    data: DataRef,
+    base: Base,
+    config: TrainConfig,
+    search: SearchConfig,
+    earlier: tuple[Trial, ...],
+) -> Trial:
+    proposal = Proposal(config, search, earlier)
+    tried = try_out(place, data, base, proposal.config, judge=proposal.note)
     return Trial(
         number=proposal.number,
         seed=proposal.seed,
         settings=proposal.settings,
-        state=state,
+        state=tried.state,
         points=tuple(proposal.points),
-        best_value=best_value,
-        wall_s=time.monotonic() - started,
+        best_value=tried.best_value,
+        wall_s=tried.wall_s,
     )
-
-
-def _curve(trial: Trial, metric: str) -> list[CurvePoint]:
-    return [
-        CurvePoint(step=step, epoch=0.0, name=f"validation_{metric}", value=value)
-        for step, value in trial.points
-    ]

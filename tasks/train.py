@@ -28,6 +28,9 @@ from tasks.stamped import read_stamped, write_stamped
 
 log = logging.getLogger("refit")
 
+NO_PART_OF_THE_KEY = {"checkpoint_every_s", "budget_s"}
+"""Fields of TrainConfig that move no weight of a finished training."""
+
 
 @task(name="choose-base", task_run_name="verify the base model", **RETRIED)
 def base_digest(place: Place, base: BaseConfig, data: DataRef) -> str:
@@ -77,7 +80,7 @@ def train_key(data: DataRef, base_digest: str, config: TrainConfig) -> str:
         [
             data.data_key,
             base_digest,
-            config.model_dump(mode="json", exclude={"checkpoint_every_s"}),
+            config.model_dump(mode="json", exclude=NO_PART_OF_THE_KEY),
             TRAIN_VERSION,
             training_identity(config, task_code(data.task).training_modules),
         ]
@@ -90,7 +93,9 @@ def train_challenger(
 ) -> TrainResult:
     """Fine-tune and store the challenger, or take the one that this key already made.
 
-    A training that was killed goes on from its last whole checkpoint, in the same MLflow run.
+    A training that was killed goes on from its last whole checkpoint, in the same MLflow run. One
+    that `train.budget_s` cut gets a train key of its own, so that nobody takes it for the finished
+    one; its checkpoints stay, and a run with more time goes on from them.
 
     Raises:
         ModelError: a setting or the base model is wrong, or the training diverged.
@@ -114,10 +119,16 @@ def train_challenger(
             trained = _train(place, data, found, config, key, out, scratch / "work")
             run.log_points(trained.curve)
             result = _describe(trained, key, out, found, config, run.run_id)
+            if config.budget_s is not None:
+                run.tag("refit.is_cut", str(result.is_cut))
         # Nothing of this key in it: another key may make the same bytes, and they are one payload.
         put_folder(store, result.model_key, out)
-    write_stamped(store, _result_key(key), result)
-    delete_checkpoints(store, key, place.cache)
+    write_stamped(store, _result_key(result.train_key), result)
+    if result.is_cut:
+        log.warning("train.budget_s=%g ended the training after step %d; what it has learned is "
+                    "judged, and marked", config.budget_s, result.num_steps)  # fmt: skip
+    else:
+        delete_checkpoints(store, key, place.cache)
     return result
 
 
@@ -182,7 +193,7 @@ def _describe(
 ) -> TrainResult:
     digest = digest_of({p.name: file_sha256(p) for p in sorted(out.iterdir())})
     return TrainResult(
-        train_key=key,
+        train_key=digest_of([key, "cut", digest]) if trained.is_cut else key,
         model_digest=digest,
         model_key=f"models/{digest}",
         base=base.uri,

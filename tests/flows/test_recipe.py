@@ -78,7 +78,10 @@ def test_schema_is_a_schema_and_describes_every_field() -> None:
             "gate.budgets.latency_p95: unknown key; did you mean 'latency_p95_ms'?",
         ),
         ("train.lora.rnak=1", "train.lora.rnak: unknown key; did you mean 'rank'?"),
-        ("base.zzz=1", "base.zzz: unknown key; known: model, revision, scratch"),
+        (
+            "base.zzz=1",
+            "base.zzz: unknown key; known: budget_s, candidates, model, probe_rows, revision, scratch",
+        ),
     ],
 )
 def test_unknown_key_names_its_neighbour(override: str, expected: str) -> None:

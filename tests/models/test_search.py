@@ -55,7 +55,7 @@ def test_proposals_stay_in_the_space_and_near_what_was_good() -> None:
     rates = [float(str(t.settings["learning_rate"])) for t in trials[1:]]
     assert all(1e-5 <= rate <= 1e-1 for rate in rates)
     assert {t.settings["batch_size"] for t in trials[1:]} <= {8, 16}
-    assert best_trial(trials, "accuracy") != 0
+    assert best_trial(trials, "accuracy", "lower it") != 0
     assert max(map(score, rates)) > score(CONFIG.learning_rate)
 
 
@@ -70,8 +70,8 @@ def test_a_trial_worse_than_half_is_cut_and_the_first_ones_never() -> None:
 
 def test_a_loss_is_better_where_it_is_smaller() -> None:
     trials = [tried(0, 0.9), tried(1, 0.2, learning_rate=1e-3, batch_size=8), tried(2, 0.5)]
-    assert best_trial(trials, "log_loss") == 1
-    assert best_trial(trials, "accuracy") == 0
+    assert best_trial(trials, "log_loss", "lower it") == 1
+    assert best_trial(trials, "accuracy", "lower it") == 0
     losses = CONFIG.model_copy(update={"metric": "log_loss"})
     full = [*trials, *(tried(i, 0.3, learning_rate=1e-3, batch_size=8) for i in range(3, 6))]
     with pytest.raises(Cut):
@@ -80,9 +80,9 @@ def test_a_loss_is_better_where_it_is_smaller() -> None:
 
 def test_trials_that_did_not_finish_cannot_win() -> None:
     trials = [tried(0, 0.9, state="diverged"), tried(1, 0.95, state="cut"), tried(2, 0.1)]
-    assert best_trial(trials, "accuracy") == 2
+    assert best_trial(trials, "accuracy", "lower it") == 2
     with pytest.raises(ModelError, match="all 2 trials of the search diverged"):
-        best_trial(trials[:2], "accuracy")
+        best_trial(trials[:2], "accuracy", "lower it")
 
 
 def test_a_space_that_cannot_be_is_refused_with_every_problem() -> None:

@@ -1,0 +1,130 @@
+"""Which base: candidates tried on some rows of train and validation; the best one is fine-tuned."""
+
+import logging
+from functools import partial
+
+from prefect import task
+
+from models.base import Base, check_fits
+from models.config import BaseConfig, TrainConfig
+from models.device import code_digest
+from models.errors import ModelError
+from models.halving import (
+    PROBE_ROWS,
+    better_half,
+    merge_rounds,
+    probe_config,
+    round_sizes,
+    settings_of,
+)
+from models.search import best_trial
+from records.base import digest_of
+from records.data import DataRef
+from records.search import SearchResult, Trial
+from tasks.place import Place
+from tasks.registry import RegistryError
+from tasks.retries import RETRIED
+from tasks.train import find_base, train_key
+from tasks.trials import Trials, spent_s, try_out
+
+log = logging.getLogger("refit")
+
+
+class NoCandidate(ModelError):
+    """Candidates cannot be had, or do not fit; the message lists all of them."""
+
+
+@task(name="choose-candidate", task_run_name="choose the base model", **RETRIED)
+def choose_base(
+    place: Place, name: str, data: DataRef, base: BaseConfig, config: TrainConfig
+) -> SearchResult:
+    """Halve the candidates round by round; trial i is that of candidate i.
+
+    Args:
+        place, name, data: as for the training.
+        base: the recipe's `base`, with candidates.
+        config: the recipe's `train`.
+
+    Raises:
+        NoCandidate: one cannot be had, or does not fit task or settings.
+        ModelError: every candidate diverged.
+    """
+    found = find_candidates(place, data, base, config)
+    config, first = probe_config(config), base.probe_rows or PROBE_ROWS
+    key = choice_key(data, found, config, first)
+    made = Trials(place, name, key, config.metric, {"candidates": len(found)})
+    sizes = round_sizes(len(found), first, data.split("train").num_rows)
+    left, rounds = list(range(len(found))), list[dict[int, Trial]]()
+    for number, size in enumerate(sizes):
+        if rounds and base.budget_s is not None and _spent_s(rounds) >= base.budget_s:
+            log.warning("base.budget_s=%g ended the choice after round %d", base.budget_s, number)
+            break
+        rounds.append({})
+        for i in left:
+            option, num_rows = base.candidates[i], (size, first)
+            make = partial(_probe, place, data, found[i], option, config, i, num_rows)
+            trial = rounds[-1][i] = made.get(f"{number:02d}-{i:04d}", make)
+            log.info("round %d of %d, %d rows: %s, %s %s", number + 1, len(sizes), size,
+                     option.name, config.metric, trial.best_value)  # fmt: skip
+        left = better_half(list(rounds[-1].values()), config.metric)
+    merged = merge_rounds(rounds)
+    return SearchResult(
+        search_key=key,
+        metric=config.metric,
+        trials=merged,
+        best=best_trial(merged, config.metric, "lower train.learning_rate"),
+        is_cut=len(rounds) < len(sizes),
+    )
+
+
+def find_candidates(
+    place: Place, data: DataRef, base: BaseConfig, config: TrainConfig
+) -> list[Base]:
+    """Every candidate on this machine's disk; raises NoCandidate with all that cannot be had or used."""
+    found, problems = [], []
+    for option in base.candidates:
+        try:
+            found.append(find_base(place, option, data))
+            check_fits(data.task, config, found[-1].path, option.name)
+        except (ModelError, RegistryError) as exc:
+            problems.append(f"{option.name}: {exc}")
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise NoCandidate(
+            f"base.candidates: {len(problems)} of {len(base.candidates)} cannot be tried; mend them "
+            f"or leave them out:\n{lines}"
+        )
+    return found
+
+
+def choice_key(data: DataRef, found: list[Base], config: TrainConfig, first: int) -> str:
+    """Digest of all that decides what is tried and what comes of it."""
+    keys = [train_key(data, base.digest, config) for base in found]
+    return digest_of([keys, first, code_digest("halving")])
+
+
+def _spent_s(rounds: list[dict[int, Trial]]) -> float:
+    return sum(spent_s(list(trials.values())) for trials in rounds)
+
+
+def _probe(
+    place: Place,
+    data: DataRef,
+    found: Base,
+    option: BaseConfig,
+    config: TrainConfig,
+    number: int,
+    num_rows: tuple[int, int],
+) -> Trial:
+    """Candidate `number` on so many training and validation rows."""
+    tried = try_out(place, data, found, config, num_rows=num_rows)
+    value = tried.best_value
+    return Trial(
+        number=number,
+        seed=config.seed,
+        settings={**settings_of(option)},
+        state=tried.state,
+        points=() if value is None else ((tried.num_steps, value),),
+        best_value=value,
+        wall_s=tried.wall_s,
+    )

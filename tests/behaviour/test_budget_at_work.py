@@ -1,0 +1,62 @@
+"""`train.budget_s` in the flow: a cut result is judged and marked, and never taken for a finished one."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.recipe import RecipeError
+from records.document import DecisionDocument
+from tasks.search import search_settings
+from tasks.train import base_digest, read_result, train_key
+from tests.world import NAME, World
+
+pytest_plugins = ["tests.worlds"]
+pytestmark = pytest.mark.slow
+
+CUT = "train.budget_s=0.001"
+
+
+def test_a_cut_result_is_judged_marked_and_not_reused(adopted: World, prefect_server: None) -> None:
+    recipe = adopted.recipe(CUT)
+    result = adopted.run(recipe)
+    file = adopted.path(f"reports/{NAME}/{result.decision_digest}/document.json")
+    document = DecisionDocument.from_json(file.read_bytes())
+    assert document.train.is_cut
+    assert document.train.num_steps == 1
+    assert "Cut by train.budget_s" in Path(result.report_path).read_text("utf-8")
+    data = adopted.data(recipe)
+    key = train_key(data, base_digest.fn(adopted.place, recipe.base, data), recipe.train)
+    assert document.train.train_key != key
+    assert read_result(adopted.store, key) is None
+    assert read_result(adopted.store, document.train.train_key) == document.train
+
+    # A limit is no part of the key: with more time it is the training without one.
+    longer = adopted.train(adopted.recipe("train.budget_s=3600"))
+    assert longer.train_key == key
+    assert not longer.is_cut
+    assert longer.num_steps > 1
+    assert adopted.train(adopted.recipe()) == longer
+    run = next(run for run in adopted.runs() if run.info.run_id == longer.mlflow_run_id)
+    assert run.data.tags["refit.is_cut"] == "False"
+
+
+def test_a_search_ends_between_trials_and_says_so(adopted: World) -> None:
+    recipe = adopted.recipe(
+        "train.epochs=1",
+        CUT,
+        "search={trials: 3, learning_rate: [1.0e-4, 1.0e-2], budget_s: 0.001}",
+    )
+    data = adopted.data(recipe)
+    key = train_key(data, base_digest.fn(adopted.place, recipe.base, data), recipe.train)
+    assert recipe.search is not None
+    found = search_settings.fn(
+        adopted.place, NAME, data, recipe.base, recipe.train, recipe.search, key
+    )
+    assert found.is_cut
+    assert [trial.state for trial in found.trials] == ["finished"]
+    assert found.trials[0].points[-1][0] > 1, "train.budget_s cuts no trial"
+
+
+def test_what_a_person_approves_later_must_be_kept(adopted: World) -> None:
+    with pytest.raises(RecipeError, match=r"train\.budget_s: a training that it cuts is not kept"):
+        adopted.recipe(CUT, "gate.approval=required")
