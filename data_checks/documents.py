@@ -10,7 +10,7 @@ from data_checks.copies import Rule, copies_of_test, copies_of_validation
 from data_checks.expectation import Check
 from data_checks.problems import Problems
 from data_checks.split import check_filled
-from data_checks.text_files import open_text, report_bad_bytes
+from data_checks.text_files import MAX_FIELD_CHARS, open_text, report_bad_bytes
 from records.data import CheckResult
 
 
@@ -60,16 +60,21 @@ def read_documents(
             f"a text file has no columns {wanted}; it serves task: language_modeling, others need "
             "a csv, tsv, jsonl or parquet file"
         )
-    begin, lines = 1, list[str]()
+    begin, lines, num_chars = 1, list[str](), 0
     with open_text(path, config.encoding, newline=None) as file:
         try:
             for number, line in enumerate(file, start=1):
                 if line.strip() or config.documents == "file":
                     begin = begin if lines else number
                     lines.append(line)
+                    if (num_chars := num_chars + len(line)) > MAX_FIELD_CHARS:
+                        problems.fail(
+                            f"the document that begins on line {begin} is longer than "
+                            f"{MAX_FIELD_CHARS:,} characters; part documents by blank lines"
+                        )
                 elif lines:
                     yield begin, ["".join(lines).strip("\n")]
-                    lines = []
+                    lines, num_chars = [], 0
         except UnicodeDecodeError:
             report_bad_bytes(path, config.encoding, problems)
     if lines:

@@ -8,7 +8,7 @@ from pathlib import Path
 from data_checks.config import DataConfig
 from data_checks.problems import ParseError, Problems
 from data_checks.rows import Row
-from data_checks.text_files import open_text, report_bad_bytes
+from data_checks.text_files import UnfitText, open_text, report_bad_bytes
 from records.data import Split
 
 _BRACES = re.compile(r"\{([^{},/]+),([^{},/]+)\}")
@@ -65,6 +65,8 @@ def _lines(path: Path, config: DataConfig, problems: Problems) -> Iterator[str]:
                 yield line
         except UnicodeDecodeError:
             report_bad_bytes(path, config.encoding, problems)
+        except UnfitText as exc:
+            problems.fail(f"{path.name}: {exc}")
 
 
 def _fail_on_length(paths: tuple[Path, Path], number: int, longer: int, problems: Problems) -> None:

@@ -11,13 +11,19 @@ from datetime import date, time
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from data_checks.config import DataConfig
 from data_checks.documents import read_documents
 from data_checks.problems import ParseError, Problems
 from data_checks.rows import Row
-from data_checks.text_files import open_text, report_bad_bytes
+from data_checks.text_files import (
+    MAX_EXPANSION,
+    MAX_FIELD_CHARS,
+    UnfitText,
+    open_text,
+    report_bad_bytes,
+)
 from records.data import Split
 from records.dialogue import split_answer
 
@@ -27,8 +33,8 @@ ENDINGS: dict[str, Format] = {
     ".txt": "text",
 }  # fmt: skip
 """Known endings; all but .parquet also with .gz behind."""
-MAX_FIELD_CHARS = 64 * 2**20
-"""A longer field is a quote that nobody closed; it also bounds the memory that one row takes."""
+MIN_SUSPECT = 1_000_000
+"""Rows, or unpacked bytes of a column, below which a parquet file can do no harm."""
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _Raw = tuple[int, Sequence[object] | None]
 """Line on which a row begins (0: none), and its wanted values; None for a row that was reported."""
@@ -59,6 +65,8 @@ def read_rows(path: Path, config: DataConfig, *, name: str, split: Split | None)
             yield row
     except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
         problems.fail(f"the gzip stream is damaged ({exc}); copy the file again")
+    except UnfitText as exc:
+        problems.fail(str(exc))
     problems.close()
     if not num_rows:
         problems.fail(f"no rows in {path.stat().st_size} bytes; give a file with data")
@@ -255,7 +263,7 @@ def _json_object(line: str, number: int, problems: Problems) -> dict[str, object
 
 
 def _read_parquet(path: Path, config: DataConfig, problems: Problems) -> Iterator[_Raw]:
-    """The wanted columns, a thousand rows at a time."""
+    """The wanted columns, a thousand rows at a time; as many as the file says that it has."""
     import pyarrow.parquet
 
     with (
@@ -267,9 +275,42 @@ def _read_parquet(path: Path, config: DataConfig, problems: Problems) -> Iterato
             _position(tuple(file.schema_arrow.names), column, problems)
         problems.close()
         wanted = list(dict.fromkeys(wanted_columns(config)))
+        _check_claims(file.metadata, path.stat().st_size, set(wanted), problems)
+        num_rows = 0
         for batch in file.iter_batches(1000, columns=wanted):
             columns = [batch.column(column).to_pylist() for column in wanted_columns(config)]
             yield from ((0, values) for values in zip(*columns, strict=True))
+            num_rows += len(batch)
+        if num_rows != file.metadata.num_rows:
+            problems.fail(
+                f"it says {file.metadata.num_rows:,} rows and holds {num_rows:,}; write it again"
+            )
+
+
+def _check_claims(metadata: Any, num_bytes: int, wanted: set[str], problems: Problems) -> None:
+    """What a parquet file says of itself must agree, and be possible for texts that differ."""
+    if metadata.num_rows > max(MIN_SUSPECT, num_bytes):
+        problems.fail(
+            f"it says {metadata.num_rows:,} rows in {num_bytes:,} bytes; these are no texts"
+        )
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    if metadata.num_rows != sum(group.num_rows for group in groups):
+        problems.fail("its row groups do not add up to its rows; write it again")
+    for group in groups:
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema not in wanted:
+                continue
+            if column.num_values != group.num_rows:
+                problems.fail(
+                    f"column {column.path_in_schema!r} says {column.num_values:,} values for "
+                    f"{group.num_rows:,} rows; write it again"
+                )
+            most = max(MIN_SUSPECT, MAX_EXPANSION * column.total_compressed_size)
+            if column.total_uncompressed_size > most:
+                problems.fail(
+                    f"column {column.path_in_schema!r} unpacks to {column.total_uncompressed_size:,} "
+                    f"bytes, over {MAX_EXPANSION} times as much; write it again without repetitions"
+                )
 
 
 @contextmanager

@@ -11,7 +11,17 @@ from typing import IO, NoReturn
 
 from data_checks.problems import MAX_PROBLEMS, ParseError, Problems
 
+MAX_FIELD_CHARS = 64 * 2**20
+"""A longer line or field is no text, or a quote that nobody closed; it bounds one row's memory."""
+MAX_EXPANSION = 200
+"""Text packs to a third or a twentieth; only what was made to fill a disk unpacks beyond this."""
+FREE_BYTES = 256 * 2**20
+"""Unpacked bytes from which on that is looked at."""
 _C1 = re.compile(rb"[\x80-\x9f]")
+
+
+class UnfitText(ParseError):
+    """What is read is no text that rows could come from; the file's reader names it."""
 
 
 def open_text(path: Path, encoding: str, *, newline: str | None) -> IO[str]:
@@ -26,16 +36,60 @@ def open_text(path: Path, encoding: str, *, newline: str | None) -> IO[str]:
         raise ParseError(
             f"{path.name}: data.encoding={encoding!r} is unknown; try utf-8, latin-1 or utf-16"
         ) from None
-    return io.TextIOWrapper(
-        open_bytes(path), "utf-8-sig" if codec == "utf-8" else codec, newline=newline
-    )
+    return _Text(open_bytes(path), "utf-8-sig" if codec == "utf-8" else codec, newline=newline)
 
 
 def open_bytes(path: Path) -> io.BufferedReader:
-    """A binary file, unpacked where it ends in .gz."""
+    """A binary file, unpacked where it ends in .gz; reading an archive bomb raises UnfitText."""
     if path.suffix == ".gz":
-        return io.BufferedReader(gzip.GzipFile(path))
+        return io.BufferedReader(_Unpacked(path))
     return path.open("rb")
+
+
+class _Text(io.TextIOWrapper):
+    """A text file whose lines have an end."""
+
+    def __next__(self) -> str:  # type: ignore[override]
+        line = self.readline(MAX_FIELD_CHARS + 1)
+        if not line:
+            raise StopIteration
+        if len(line) > MAX_FIELD_CHARS:
+            raise UnfitText(
+                f"a line is longer than {MAX_FIELD_CHARS:,} characters: this is no text, or another "
+                "format; set data.format, or break its lines"
+            )
+        return line
+
+
+class _Unpacked(io.RawIOBase):
+    """A .gz file that stops where it unpacks to much more than text would."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = gzip.GzipFile(path)
+        self._num_packed = path.stat().st_size
+        self._most = max(FREE_BYTES, MAX_EXPANSION * self._num_packed)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        num_read = self._file.readinto(buffer)
+        if self._file.tell() > self._most:
+            raise UnfitText(
+                f"its {self._num_packed:,} bytes unpack to over {self._most:,}, {MAX_EXPANSION} times "
+                "as much, which no text does; unpack it, look at it, and give the unpacked file"
+            )
+        return num_read
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def find_encoding(path: Path) -> tuple[str, tuple[str, ...]]:

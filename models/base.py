@@ -41,6 +41,7 @@ LOADED_FILES = (
 HUB_PATTERNS = [*LOADED_FILES, "model-*.safetensors"]
 PADDED_POSITIONS = ("camembert", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl")
 """Kinds of model that count positions from pad_token_id + 1: the ones before hold no token."""
+ADAPTER = "adapter_config.json"
 LINEAGE_FILE = "lineage.json"
 HUB_TIMEOUT_S = 5
 
@@ -91,12 +92,16 @@ def resolve_base(config: BaseConfig, *, folder: Path | None = None) -> Base:
 
 
 def check_folder(path: Path, name: str) -> None:
-    """Raises UnknownBase unless `path` holds a configuration and safetensors weights."""
+    """Raises UnknownBase unless `path` holds a configuration and safetensors weights of its own."""
     missing = [] if (path / "config.json").is_file() else ["config.json"]
     if not list(path.glob("*.safetensors")):
         missing.append("model.safetensors (pickled weights are never loaded)")
     if missing:
         raise UnknownBase(f"base.model={name!r} lacks {' and '.join(missing)}")
+    if (path / ADAPTER).exists():  # transformers would load the model that this file names
+        raise UnknownBase(
+            f"base.model={name!r} holds {ADAPTER}: an adapter, not a model; merge it into its base"
+        )
 
 
 def folder_digest(path: Path) -> str:
