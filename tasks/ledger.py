@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import cast
 
-from records.base import canonical_json
+from records.base import canonical_json, sha256
 from records.ledger import Action, LedgerEntry
 from records.task import TASKS, Task
 from tasks.objects import MissingObject, Store, StoreUnreachable
@@ -125,8 +125,16 @@ def known_ledgers(store: Store) -> list[str]:
 
 
 def verify(store: Store, name: str) -> list[str]:
-    """What is wrong with the stored history, a sentence for each entry; empty: it holds."""
-    return _load(store, name)[1]
+    """What is wrong with the stored history, a sentence for each entry; empty: it holds.
+
+    Where the store keeps earlier versions of an object, the first one of each entry counts.
+    """
+    problems = _load(store, name)[1]
+    return problems + [
+        f"{key} was overwritten or deleted: it was written with sha256 {sha256(first)[:12]}...; "
+        "bring its oldest version back"
+        for key, first in store.rewritten(f"ledger/{check_name(name)}")
+    ]
 
 
 def append(

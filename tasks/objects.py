@@ -87,6 +87,13 @@ class Store(Protocol):
         """Keys below the folder `prefix`, at any depth, sorted; empty prefix: all."""
         ...
 
+    def rewritten(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Keys below `prefix` that hold other bytes than at first, or none, and the first bytes.
+
+        Empty where the store keeps no earlier versions.
+        """
+        ...
+
     def delete(self, key: str) -> None:
         """Remove; nothing happens where it is absent."""
         ...

@@ -154,6 +154,10 @@ class LocalStore:
             ]
         yield from sorted(key for key in keys if not key.startswith(f"{TEMPORARY}/"))
 
+    def rewritten(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """See Store. A file system keeps no versions."""
+        yield from ()
+
     def delete(self, key: str) -> None:
         """See Store."""
         with _os_errors(self.path(key)):
@@ -245,6 +249,30 @@ class S3Store:
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=root + below):
                 yield from (found["Key"][len(root) :] for found in page.get("Contents", ()))
+
+    def rewritten(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """See Store. A versioned bucket lists the versions of a key, the latest first."""
+        root = f"{self.prefix}/" if self.prefix else ""
+        versions: dict[str, list[str]] = {}
+        with _s3_errors(self, prefix):
+            pages = self._client.get_paginator("list_object_versions")
+            for page in pages.paginate(
+                Bucket=self.bucket, Prefix=f"{root}{check_key(prefix.rstrip('/'))}/"
+            ):
+                for found in page.get("Versions", ()):
+                    versions.setdefault(found["Key"], []).append(found["VersionId"])
+                for marker in page.get("DeleteMarkers", ()):
+                    versions.setdefault(marker["Key"], []).insert(0, "")
+        for path, ids in versions.items():
+            if len(ids) > 1 and (key := path[len(root) :]):
+                yield from self._first_if_other(key, ids[-1])
+
+    def _first_if_other(self, key: str, version_id: str) -> Iterator[tuple[str, bytes]]:
+        with _s3_errors(self, key):
+            answer = self._client.get_object(**self._object(key), VersionId=version_id)
+            first: bytes = answer["Body"].read()
+        if not self.exists(key) or self.read(key) != first:
+            yield key, first
 
     def delete(self, key: str) -> None:
         """See Store."""

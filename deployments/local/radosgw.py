@@ -4,6 +4,7 @@ Chosen because its conditional PUT is atomic (one winner of many), as on AWS; Op
 not, and moto accepts wrong secrets. Nothing is kept: the objects go when the processes go.
 """
 
+import json
 import secrets
 import shutil
 import signal
@@ -68,6 +69,8 @@ class S3Server:
     """http://127.0.0.1:<port>"""
     access_key: str
     secret_key: str = field(repr=False)
+    folder: Path
+    """Of its configuration."""
 
 
 def missing_programs() -> tuple[str, ...]:
@@ -90,12 +93,21 @@ def start(folder: Path, processes: Processes) -> S3Server:
     if missing := missing_programs():
         raise StartError(f"missing {', '.join(missing)}: run deployments/local/install.sh")
     mon_port, s3_port = free_ports(2)
-    server = S3Server(f"http://127.0.0.1:{s3_port}", "refit", secrets.token_hex(16))
-    cluster = _Cluster(folder.absolute(), processes)
+    server = S3Server(
+        f"http://127.0.0.1:{s3_port}", "refit", secrets.token_hex(16), folder.absolute()
+    )
+    cluster = _Cluster(server.folder, processes)
     cluster.configure(mon_port)
     cluster.start_storage(mon_port)
     cluster.start_gateway(server, s3_port)
     return server
+
+
+def add_user(server: S3Server, name: str, processes: Processes) -> S3Server:
+    """The same server for another user, who has no rights in the first one's buckets yet."""
+    other = S3Server(server.endpoint, name, secrets.token_hex(16), server.folder)
+    _Cluster(server.folder, processes).add_user(other)
+    return other
 
 
 @dataclass(frozen=True)
@@ -127,9 +139,26 @@ class _Cluster:
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
         self._start("ceph-osd", "-i", "0", "-f")
 
+    def add_user(self, server: S3Server) -> None:
+        """By a file that only this user can read: a command line is everybody's to read."""
+        name = server.access_key
+        key = {"user": name, "access_key": name, "secret_key": server.secret_key}
+        known = {"user_id": name, "display_name": name, "email": "", "suspended": 0, "type": "rgw"}
+        more = {"max_buckets": 1000, "op_mask": "read, write, delete", "subusers": [], "caps": []}
+        user = {
+            "key": f"user:{name}",
+            "ver": {"tag": name, "ver": 1},
+            "mtime": "2026-01-01T00:00:00.000000Z",
+            "data": {**known, **more, "keys": [key], "swift_keys": []},
+        }
+        file = self.folder / "user.json"
+        file.touch(0o600)
+        file.write_text(json.dumps(user), "utf-8")
+        self._run("radosgw-admin", "metadata", "put", f"user:{name}", f"--infile={file}")
+        file.unlink()
+
     def start_gateway(self, server: S3Server, port: int) -> None:
-        keys = (f"--access-key={server.access_key}", f"--secret-key={server.secret_key}")
-        self._run("radosgw-admin", "user", "create", "--uid=refit", "--display-name=refit", *keys)
+        self.add_user(server)
         gateway = self._start(
             "radosgw", "-f", "-n", "client.rgw", "--auth_client_required=none",
             "--ms_mon_client_mode=crc", f"--rgw-data={self.folder / 'rgw'}",
