@@ -5,16 +5,18 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from data_checks.columns import Roles, text_roles
 from data_checks.config import DataConfig
 from data_checks.parse import ENDINGS, Format, parquet_damage, read_rows
 from data_checks.problems import ParseError, Problems
 from data_checks.text_files import find_encoding, open_bytes, open_text
 from records.base import Record
+from records.task import TASKS, Task
 
 HEAD_CHARS = 2**20
 MAX_ROWS_READ = 200_000
@@ -27,6 +29,7 @@ _TEXT_NAMES = re.compile(r"text|sentence|review|question|content|body|message|co
 class Sniffed(Record):
     """A guess at how to read a file; `config(path)` is the recipe's `data` part."""
 
+    task: Task = "classification"
     format: Format
     delimiter: str | None = None
     """None: the format's own."""
@@ -36,19 +39,34 @@ class Sniffed(Record):
     """Names made up for a file without a header."""
     text: str
     label: str
+    """Empty for raw text."""
+    messages: str | None = None
+    languages: tuple[str, str] | None = None
+    """Of source and target."""
     attributes: tuple[str, ...] = ()
     """Other columns with few values."""
     num_by_label: dict[str, int] = {}
-    """Label: rows among those read, most frequent first."""
+    """Label: rows among those read, most frequent first; empty where the answers are texts."""
     num_rows: int = 0
     is_estimate: bool = False
     p95_words: int = 0
     """95 % of the texts are not longer (words; a Chinese character counts as one)."""
+    p95_answer_words: int = 0
+    """The same of the answers, where they are texts."""
     warnings: tuple[str, ...] = ()
 
     def config(self, source: str) -> DataConfig:
         """How `read_rows` reads the file that `source` names."""
-        same = ("format", "delimiter", "quoting", "encoding", "columns", "text", "label")
+        same = (
+            "format",
+            "delimiter",
+            "quoting",
+            "encoding",
+            "columns",
+            "text",
+            "label",
+            "messages",
+        )
         values = {name: getattr(self, name) for name in (*same, "attributes")}
         return DataConfig(source=source, **values)
 
@@ -75,21 +93,38 @@ def sniff(path: Path) -> Sniffed:
     if path.is_dir():
         raise ParseError(f"{path}: is a folder; give one of its data files")
     encoding, warnings = find_encoding(path)
+    if _is_prose(path, encoding):
+        return _measured(path, _documents(encoding), warnings)
     first_error: ParseError | None = None
     for table in _tables(path, encoding):
         try:
             return _measured(path, _guess(table, encoding), warnings)
         except ParseError as exc:
             first_error = first_error or exc
+    if _kind_of(path) == "text" and first_error is None:
+        return _measured(path, _documents(encoding), warnings)
     raise first_error or ParseError(f"{path}: no table of two columns or more is found in it")
+
+
+def _is_prose(path: Path, encoding: str) -> bool:
+    """Whether it is a text file in paragraphs, which no table has."""
+    if _kind_of(path) != "text":
+        return False
+    with open_text(path, encoding, newline=None) as text:
+        return bool(re.search(r"\S.*\n[^\S\n]*\n.*\S", text.read(HEAD_CHARS)))
+
+
+def _documents(encoding: str) -> Sniffed:
+    return Sniffed(
+        task="language_modeling", format="text", encoding=encoding, text="text", label=""
+    )
 
 
 def _tables(path: Path, encoding: str) -> Iterator[_Table]:
     """The ways to read the file, the likeliest first."""
     with open_bytes(path) as file:
         magic = file.read(4)
-    ending = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    kind = ENDINGS.get(ending.lower())
+    kind = _kind_of(path)
     if magic == b"PAR1":
         yield _parquet_table(path)
         return
@@ -103,6 +138,11 @@ def _tables(path: Path, encoding: str) -> Iterator[_Table]:
     for delimiter in "\t,;|" if kind == "tsv" else ",\t;|":
         yield from _delimited_tables(head, delimiter)
     yield from _space_table(head)
+
+
+def _kind_of(path: Path) -> Format | None:
+    ending = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    return ENDINGS.get(ending.lower())
 
 
 def _parquet_table(path: Path) -> _Table:
@@ -128,6 +168,8 @@ def _jsonl_table(head: str) -> _Table:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
     return "" if value is None else str(value)
 
 
@@ -190,6 +232,9 @@ def _guess(table: _Table, encoding: str) -> Sniffed:
         table.names,
         dict(zip(table.names, zip(*table.records, strict=True), strict=True)),
     )
+    roles = text_roles(by_name)
+    if roles is not None:
+        return _guess_texts(table, by_name, roles, encoding)
     if len(names) < 2 or not table.records:
         raise ParseError(
             f"{len(names)} columns and {len(table.records)} rows; a text and a label are needed"
@@ -205,12 +250,31 @@ def _guess(table: _Table, encoding: str) -> Sniffed:
     if columns and len(columns) == 2:
         columns = tuple("text" if name == text else "label" for name in columns)
         text, others = "text", ["label"]
-    few = max(2, min(50, len(table.records) // 5))
     return Sniffed(
         format=table.format, delimiter=table.delimiter, quoting=table.quoting,
         encoding="utf-8" if table.format == "parquet" else encoding, columns=columns,
         text=text, label=others[0],
-        attributes=tuple(n for n in others[1:] if 2 <= len(set(by_name[n])) <= few),
+        attributes=_few_values({name: by_name[name] for name in others[1:]}),
+    )  # fmt: skip
+
+
+def _guess_texts(
+    table: _Table, by_name: Mapping[str, Sequence[str]], roles: Roles, encoding: str
+) -> Sniffed:
+    used = (roles.messages,) if roles.messages else (roles.text, roles.label)
+    return Sniffed(
+        task=roles.task, format=table.format, delimiter=table.delimiter, quoting=table.quoting,
+        encoding="utf-8" if table.format == "parquet" else encoding, text=roles.text,
+        label=roles.label, messages=roles.messages, languages=roles.languages,
+        attributes=_few_values({n: c for n, c in by_name.items() if n not in used}),
+    )  # fmt: skip
+
+
+def _few_values(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Columns whose values come often enough to slice by."""
+    return tuple(
+        name for name, cells in columns.items()
+        if 2 <= len(set(cells)) <= max(2, min(50, len(cells) // 5))
     )  # fmt: skip
 
 
@@ -221,20 +285,22 @@ def _mean_chars(values: Sequence[str]) -> float:
 def _measured(path: Path, guess: Sniffed, warnings: tuple[str, ...]) -> Sniffed:
     """The guess, proved by reading rows, with what they hold."""
     labels: Counter[str] = Counter()
-    lengths: Counter[int] = Counter()
+    lengths, answer_lengths = Counter[int](), Counter[int]()
+    has_labels = TASKS[guess.task].has_labels
     num_rows = num_null = num_chars = 0
     for row in islice(
         read_rows(path, guess.config(str(path)), name=path.name, split=None), MAX_ROWS_READ
     ):
         num_rows += 1
-        num_null += not row.text or row.label is None
-        labels.update([row.label] if row.label is not None else [])
+        num_null += not row.text or (row.label is None and guess.label != "")
+        labels.update([row.label] if row.label is not None and has_labels else [])
+        answer_lengths[0 if has_labels else num_words(row.label or "")] += 1
         lengths[num_words(row.text or "")] += 1
         num_chars += len(row.text or "") + len(row.label or "") + 2
     is_estimate = num_rows == MAX_ROWS_READ
-    notes = [*warnings, *_label_warnings(labels, num_rows)]
+    notes = [*warnings, *(_label_warnings(labels, num_rows) if has_labels else ())]
     if num_null:
-        notes.append(f"{num_null} of {num_rows} rows have no text or no label")
+        notes.append(f"{num_null} of {num_rows} rows have no text or no answer")
     estimate = max(num_rows, round(path.stat().st_size / num_chars * num_rows))
     return guess.model_copy(
         update={
@@ -242,6 +308,7 @@ def _measured(path: Path, guess: Sniffed, warnings: tuple[str, ...]) -> Sniffed:
             "num_rows": estimate if is_estimate else num_rows,
             "is_estimate": is_estimate,
             "p95_words": _percentile(lengths, 0.95),
+            "p95_answer_words": _percentile(answer_lengths, 0.95),
             "warnings": tuple(notes),
         }
     )
