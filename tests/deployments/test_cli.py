@@ -129,7 +129,7 @@ def test_init_to_stdout_is_the_same_recipe(session: Terminal) -> None:
         (["absent.csv"], "absent.csv cannot be read: No such file or directory; give a data file"),
         (["."], ".: is a folder; give one of its data files"),
         (["empty.csv"], "empty.csv: has no rows; give a file with data"),
-        (["prose.txt"], "prose.txt: no table of two columns or more is found in it"),
+        (["lonely.csv"], "lonely.csv: no table of two columns or more is found in it"),
         (["My reviews.csv", "--name", "a b"], "the recipe for My reviews.csv has 1 problem:"),
         (["My reviews.csv", "-o", "no/where.yaml"], "no/where.yaml cannot be written: No such"),
     ],
@@ -138,7 +138,7 @@ def test_init_says_what_it_cannot_read_or_write(
     session: Terminal, arguments: list[str], said: str
 ) -> None:
     (session.folder / "empty.csv").write_text("")
-    (session.folder / "prose.txt").write_text("Ishmael\n" * 30)
+    (session.folder / "lonely.csv").write_text("Ishmael\n" * 30)
     done = session.run("init", *arguments)
     assert done.code == 2
     assert done.err.startswith(f"error: {said}")
