@@ -32,7 +32,8 @@ home: install services  ## Schedule, form, approval and watcher: a real stack, a
 faults: install  ## Kill a run at 60 writes and 40 instants; each rerun must end the same.
 	OMP_NUM_THREADS=1 REFIT_FAULTS=all $(BIN)/python -m pytest tests/faults
 
-docs: install  ## The guides as a site, in build/site.
+docs: install  ## The reference written anew; the guides as a site, in build/site.
+	$(BIN)/python -m deployments.reference
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
 	$(BIN)/mkdocs build --strict --quiet
 

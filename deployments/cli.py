@@ -11,6 +11,17 @@ import typer
 
 from deployments import screen
 from deployments.exits import Exit, UsageError, explain_exception
+from deployments.options import (
+    AsJson,
+    Name,
+    NeededReason,
+    Overrides,
+    Reason,
+    RecipePath,
+    Text,
+    prepare,
+)
+from deployments.production import production
 
 app = typer.Typer(
     name="refit",
@@ -23,19 +34,7 @@ app = typer.Typer(
     "Exit codes: 0 promoted or unchanged, 2 bad recipe, input or usage, 3 refused by the gate, "
     "4 refused by the data checks, 5 waiting for a person, 6 already running, 1 a fault (retry).",
 )
-
-RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
-Name = Annotated[str, typer.Argument(help="Registered model.", show_default=False)]
-Text = Annotated[str, typer.Argument(help="One text.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the ledger.")]
-NeededReason = Annotated[
-    str, typer.Option("--reason", help="Why, for the ledger.", show_default=False)
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override a field: --set train.epochs=5. Repeatable."),
-]
+app.add_typer(production)
 
 
 @app.command(epilog="Example: `refit run deployments/recipes/reviews.yaml --set train.epochs=2`")
@@ -53,7 +52,7 @@ def run(
 
     loaded, checked = load_recipe(recipe, set_ or []), _mode(mode)
     _check_base(loaded)
-    place = _prepare()
+    place = prepare()
     is_new = not (Path(place.home) / "mlflow.db").exists()
     screen.say("starting" + ("; the first time in a new home takes a minute" if is_new else ""))
     from flows.retrain import retrain
@@ -94,7 +93,7 @@ def check(recipe: RecipePath, set_: Overrides = None, json: AsJson = False) -> N
     from flows.recipe import load_recipe
 
     loaded = load_recipe(recipe, set_ or [])
-    place = _prepare()
+    place = prepare()
     from deployments.data_commands import check_data
 
     raise typer.Exit(check_data(loaded, place, json))
@@ -111,18 +110,7 @@ def schema(json: AsJson = True) -> None:
 @app.command(epilog="Example: `refit lookup reviews@champion`")
 def lookup(name: Name, json: AsJson = False) -> None:
     """Say which version is live, since when and why; read from the ledger."""
-    _commands().lookup(_prepare(), name, json)
-
-
-@app.command(epilog="Example: `echo 'Works like a charm.' | refit predict reviews`")
-def predict(
-    name: Name,
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts; none: lines of stdin.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="One text a line.")] = None,
-    json: AsJson = False,
-) -> None:
-    """Ask the champion: what label, or what translation, for each text."""
-    _commands().predict(_prepare(), name, texts or [], file, json)
+    _commands().lookup(prepare(), name, json)
 
 
 @app.command(epilog="Example: `refit features reviews 'Works like a charm.'`")
@@ -130,7 +118,7 @@ def features(name: Name, text: Text, json: AsJson = False) -> None:
     """Last hidden states and pooled vectors of a text, by the champion."""
     from deployments import inside_commands
 
-    inside_commands.features(_prepare(), name, text, json)
+    inside_commands.features(prepare(), name, text, json)
 
 
 @app.command(epilog="Example: `refit why reviews 'Not what I hoped for.'`")
@@ -145,7 +133,7 @@ def why(
     """Which parts of a text speak for the champion's answer, checked to add up."""
     from deployments import inside_commands
 
-    raise typer.Exit(inside_commands.why(_prepare(), name, text, label, json))
+    raise typer.Exit(inside_commands.why(prepare(), name, text, label, json))
 
 
 @app.command(epilog="Example: `refit history reviews --verify`")
@@ -157,13 +145,13 @@ def history(
     json: AsJson = False,
 ) -> None:
     """Every change of champion, oldest first."""
-    raise typer.Exit(_commands().show_history(_prepare(), name, verify, json))
+    raise typer.Exit(_commands().show_history(prepare(), name, verify, json))
 
 
 @app.command(epilog="Example: `refit decisions reviews`")
 def decisions(name: Name, json: AsJson = False) -> None:
     """Every decision about a model, refusals too."""
-    _commands().decisions(_prepare(), name, json)
+    _commands().decisions(prepare(), name, json)
 
 
 @app.command(epilog="Example: `refit explain reviews:2` or `refit explain 5b1f09`")
@@ -172,7 +160,7 @@ def explain(
     json: AsJson = False,
 ) -> None:
     """Replay a decision from its record alone, and say whether it reproduces."""
-    raise typer.Exit(_commands().explain(_prepare(), what, json))
+    raise typer.Exit(_commands().explain(prepare(), what, json))
 
 
 @app.command(epilog="Example: `refit rollback reviews --reason 'complaints about sarcasm'`")
@@ -187,7 +175,7 @@ def rollback(
     """Bring an earlier champion back, bar the present one, and hold promotions until `release`."""
     from flows.settings import actor
 
-    place = _prepare()
+    place = prepare()
     from tasks.changes import roll_back
 
     _commands().check_known(place, name)
@@ -204,7 +192,7 @@ def approve(
     json: AsJson = False,
 ) -> None:
     """Answer a promotion that waits for a person; the next `refit run` acts on it."""
-    place = _prepare()
+    place = prepare()
     from tasks.approval import answer
     from tasks.decide import find_decision
 
@@ -227,7 +215,7 @@ def override(
     json: AsJson = False,
 ) -> None:
     """Put a refused challenger live against the gate; the ledger keeps who and why."""
-    place = _prepare()
+    place = prepare()
     from tasks.changes import override as put_live
     from tasks.decide import find_decision
 
@@ -264,7 +252,7 @@ def adopt(
     """Take a production model in that was there before refit, as the ledger's first entry."""
     from flows.settings import actor
 
-    place = _prepare()
+    place = prepare()
     from tasks.changes import adopt as adopt_version
 
     entry = adopt_version(place, name, version, actor=actor(), reason=reason)
@@ -274,7 +262,7 @@ def adopt(
 @app.command(epilog="Example: `refit reconcile reviews`")
 def reconcile(name: Name, json: AsJson = False) -> None:
     """Make the registry's alias say what the ledger says."""
-    place = _prepare()
+    place = prepare()
     from tasks.reconcile import reconcile as mend
 
     _commands().check_known(place, name)
@@ -295,7 +283,7 @@ def verify(
     json: AsJson = False,
 ) -> None:
     """Check every byte of the store against its sha256; say how each damage is mended."""
-    place = _prepare()
+    place = prepare()
     from deployments.store_commands import verify_store
 
     raise typer.Exit(verify_store(place, set_aside, json))
@@ -307,7 +295,7 @@ def gc(
     json: AsJson = False,
 ) -> None:
     """Remove from the store what no champion, run or retention rule needs; trash first."""
-    place = _prepare()
+    place = prepare()
     from deployments.store_commands import collect_garbage
 
     raise typer.Exit(collect_garbage(place, yes, json))
@@ -326,7 +314,7 @@ def serve(
     """
     from flows.settings import serve_password
 
-    place = _prepare()
+    place = prepare()
     from deployments.serve import serve as answer
 
     _commands().check_known(place, name)
@@ -346,7 +334,7 @@ def up(
     limit: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 2,
 ) -> None:
     """Start Prefect, MLflow and a worker here, deploy every recipe of a folder, show what runs."""
-    place = _prepare()
+    place = prepare()
     from deployments.up import up as start_all
 
     ports = prefect_port, mlflow_port
@@ -367,7 +355,7 @@ def deploy(
     json: AsJson = False,
 ) -> None:
     """Deploy recipes on the Prefect server that PREFECT_API_URL names."""
-    _prepare()
+    prepare()
     from deployments.up import deploy_all, load_recipes
     from tasks.orchestrator import require_server
 
@@ -383,7 +371,7 @@ def deploy(
 @app.command(epilog="Example: `refit doctor`")
 def doctor(json: AsJson = False) -> None:
     """Versions, services, the store's conditional write, the base model: what is wrong, how to mend."""
-    place = _prepare()
+    place = prepare()
     from deployments.doctor import examine
 
     raise typer.Exit(examine(place, json))
@@ -399,18 +387,6 @@ def main() -> None:
         message, code = explain_exception(exc)
         screen.print_error(message)
         sys.exit(code)
-
-
-def _prepare() -> Any:
-    from flows.settings import load_place, prepare_environment
-
-    place = load_place()
-    try:
-        prepare_environment(place, console_level="CRITICAL")
-    except OSError as exc:
-        raise UsageError(f"REFIT_HOME={place.home}: {exc.strerror}; name another folder") from exc
-    screen.show_log()
-    return place
 
 
 def _mode(mode: str) -> Any:
@@ -449,7 +425,7 @@ def _commands() -> Any:
 def _change(action: str, name: str, reason: str, json: bool) -> None:
     from flows.settings import actor
 
-    place = _prepare()
+    place = prepare()
     from tasks import changes
 
     _commands().check_known(place, name)

@@ -21,6 +21,7 @@ from tasks.ledger import (
     is_held,
     verify,
 )
+from tasks.live import latest_of_each
 from tasks.place import Place
 from tasks.projection import registered_version
 from tasks.reconcile import check_mirror
@@ -50,6 +51,10 @@ def lookup(place: Place, reference: str, as_json: bool) -> None:
         "decision": entry.decision_digest,
         "store": f"{place.store_uri}/{entry.model_uri}",
         "held": is_held(entries),
+    }
+    facts |= {
+        f"live {metric}": f"{said.value:g} of version {said.version}, {said.time[:19]}"
+        for metric, said in latest_of_each(store, name).items()
     }
     if as_json:
         screen.print_json(facts)

@@ -4,12 +4,10 @@ Each request takes the model once, at its beginning: it is answered by that one 
 becomes champion meanwhile, and says so in its header.
 """
 
-import base64
 import logging
-import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, NamedTuple
 
@@ -19,6 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from deployments.exits import UsageError
+from deployments.gatekeeper import check_host, gatekeeper
 from models.task_code import Predictor, task_code
 from records.ledger import LedgerEntry
 from tasks.ledger import champion, claimed_task, history
@@ -148,7 +147,7 @@ def make_app(throne: Throne, password: str = "") -> FastAPI:
             "problem": throne.problem,
         }
 
-    @app.post("/predict", dependencies=[Depends(_gatekeeper(password))])
+    @app.post("/predict", dependencies=[Depends(gatekeeper(password))])
     def predict(question: Question, response: Response) -> Answers:
         live = throne.live
         if live is None:
@@ -163,23 +162,6 @@ def make_app(throne: Throne, password: str = "") -> FastAPI:
     return app
 
 
-def _gatekeeper(password: str) -> Callable[[Request], None]:
-    """A check of HTTP basic authentication: any user, that password."""
-
-    def check(request: Request) -> None:
-        if not password:
-            return
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        try:
-            said = base64.b64decode(given, validate=True).partition(b":")[2]
-        except ValueError:
-            said = b""
-        if kind.lower() != "basic" or not secrets.compare_digest(said, password.encode()):
-            raise HTTPException(401, "wrong or no password", {"WWW-Authenticate": "Basic"})
-
-    return check
-
-
 def serve(place: Place, name: str, *, host: str, port: int, every_s: float, password: str) -> None:
     """Answer until stopped.
 
@@ -188,10 +170,7 @@ def serve(place: Place, name: str, *, host: str, port: int, every_s: float, pass
     """
     import uvicorn
 
-    if host not in ("127.0.0.1", "::1", "localhost") and not password:
-        raise UsageError(
-            f"--host {host} lets other machines ask; set REFIT_SERVE_PASSWORD first, or leave it out"
-        )
+    check_host(host, password, "REFIT_SERVE_PASSWORD")
     throne = Throne(place, name)
     throne.look()
     if throne.live is None:

@@ -9,17 +9,11 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
-from prefect.events import (
-    AutomationCore,
-    EventTrigger,
-    Posture,
-    ResourceSpecification,
-    RunDeployment,
-)
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
 from prefect.workers.process import ProcessWorker
 
+from flows.automations import DeployError, apply_automations, apply_notifications
 from flows.form import form_defaults, form_schema, schema_of
 from flows.reap import REAP_S, reap
 from flows.recipe import Recipe
@@ -30,7 +24,6 @@ from flows.schedule import ScheduleConfig
 from flows.watch import watch
 from report.markdown import escape_markdown
 from tasks.reaper import BEAT_S
-from tasks.watch import EVENT, resource_id
 
 COLLISION = ConcurrencyLimitStrategy.CANCEL_NEW
 """A run that comes while another goes on is cancelled and says so: the next one finds what is new.
@@ -41,10 +34,6 @@ RECONCILE_S = 60.0
 """DESIGN: the alias is right at latest one interval after it was made wrong."""
 VARIABLES = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEAT_S)}
 """Of every run: by its beats the reaper knows that it lives."""
-
-
-class DeployError(ValueError):
-    """The server cannot take a deployment as asked."""
 
 
 class Deployment(NamedTuple):
@@ -187,7 +176,8 @@ def deploy(recipe: Recipe, *, pool: str, environment: str, image: str = "") -> t
         name = f"{recipe.name}-{environment}"
         if recipe.watch is None:
             _delete_deployment(client, f"watch/{name}")
-        _start_on_news(client, recipe, name, made[f"retrain/{name}"])
+        apply_automations(client, recipe, name, made)
+    apply_notifications(recipe, name, made[f"retrain/{name}"])
     return tuple(made)
 
 
@@ -203,25 +193,6 @@ def deploy_services(*, pool: str, environment: str, image: str = "") -> tuple[st
 def job_variables(image: str) -> dict[str, Any]:
     """What a worker needs to know of every run."""
     return {"env": VARIABLES, **({"image": image} if image else {})}
-
-
-def _start_on_news(client: SyncPrefectClient, recipe: Recipe, name: str, retrain_id: UUID) -> None:
-    """The automation from the watcher's event to a run; there is one, or none without a watch."""
-    title = f"refit: new data starts retrain/{name}"
-    for old in client.read_automations_by_name(title):
-        client.delete_automation(old.id)
-    if recipe.watch is None:
-        return
-    trigger = EventTrigger(
-        expect={EVENT},
-        match=ResourceSpecification({"prefect.resource.id": resource_id(recipe.name)}),
-        posture=Posture.Reactive,
-        threshold=1,
-        within=timedelta(seconds=0),
-    )
-    parameters = {"reason": "new data"}
-    run = RunDeployment(source="selected", deployment_id=retrain_id, parameters=parameters)
-    client.create_automation(AutomationCore(name=title, trigger=trigger, actions=[run]))
 
 
 def _delete_deployment(client: SyncPrefectClient, full_name: str) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from data_checks.config import ChecksConfig, DataConfig, SplitConfig
 from flows.effect import settings_without_effect
 from flows.gate import GateConfig
-from flows.schedule import ScheduleConfig, WatchConfig
+from flows.schedule import NotifyConfig, ScheduleConfig, WatchConfig
 from models.config import (
     AUTO,
     CANDIDATES,
@@ -22,6 +22,7 @@ from models.config import (
     TrainConfig,
 )
 from records.base import Record
+from records.live import LivePolicy
 from records.policy import LOSSES
 from records.task import TASKS, Task
 
@@ -62,6 +63,10 @@ class Recipe(Record):
     gate: GateConfig
     schedule: ScheduleConfig | None = Field(None, description="When it runs by itself.")
     watch: WatchConfig | None = Field(None, description="Runs when its data has new rows.")
+    live: LivePolicy | None = Field(
+        None, description="When a fall of the figure reported from production starts a run."
+    )
+    notify: NotifyConfig = NotifyConfig()
 
     @property
     def registered_name(self) -> str:

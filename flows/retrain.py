@@ -27,6 +27,7 @@ from flows.recipe import Recipe, parse_recipe
 from flows.said import say_counts, say_power
 from flows.settings import actor as own_name
 from flows.settings import load_place
+from flows.streak import tell_streak
 from models.power import power_table
 from records.approval import Answer
 from records.data import DataRef
@@ -97,6 +98,7 @@ def retrain(
         reason=reason,
     )
     result = run(request)
+    tell_streak(request.recipe.notify, request.recipe.name, result.outcome)
     # Prefect unwraps a state: callers get the result, the UI a run named Promoted, Refused, ...
     name = result.outcome.replace("_", " ").capitalize()
     return Completed(name=name, message=result.summary, data=result)  # type: ignore[return-value]

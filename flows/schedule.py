@@ -1,6 +1,7 @@
-"""The `schedule` and `watch` parts of a recipe: when the flow runs by itself."""
+"""The `schedule`, `watch` and `notify` parts of a recipe: when it runs by itself, and who is told."""
 
 from datetime import UTC, datetime
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -8,6 +9,9 @@ from dateutil.rrule import rrulestr
 from pydantic import Field, field_validator, model_validator
 
 from records.base import Record
+
+Occasion = Literal["promoted", "refused", "data_refused", "failed", "waiting", "refused_in_a_row"]
+OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
 
 
 class ScheduleConfig(Record):
@@ -80,4 +84,27 @@ class WatchConfig(Record):
     every_s: float = Field(300.0, ge=1, le=366 * 86400, description="Between two looks, seconds.")
     min_new_rows: int = Field(
         1, description="Fewer rows more than last time start nothing; may be negative."
+    )
+    settle_s: float = Field(
+        5.0, ge=0, le=60, description="The files must stand still so long: others may follow."
+    )
+
+
+class NotifyConfig(Record):
+    """The `notify` part of a recipe. It holds no address: those are secrets."""
+
+    on: tuple[Occasion, ...] = Field(
+        OCCASIONS, description="What is told; [] tells nothing. failed: a run failed or crashed."
+    )
+    refused_in_a_row: int = Field(
+        3,
+        ge=2,
+        le=1000,
+        description="So many refusals without a promotion between, and each so many more, are told.",
+    )
+    block: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9-]+/[a-z0-9-]+$",
+        description="Notification block saved in Prefect, as type/name: slack-webhook/ops. "
+        "Absent: the address in REFIT_NOTIFY_URL, when it is deployed.",
     )

@@ -6,6 +6,8 @@
 | REFIT_STORE | folder or `s3://bucket/prefix` | `$REFIT_HOME/store` |
 | REFIT_S3_ENDPOINT_URL | S3 server other than AWS | none |
 | REFIT_SERVE_PASSWORD | what `refit serve` asks for | none: loopback only |
+| REFIT_LISTEN_TOKEN | what `refit listen` asks for | none: loopback only |
+| REFIT_NOTIFY_URL | where `refit deploy` lets Prefect tell what happened: a webhook, or Apprise's mailto:// ... | nobody is told |
 | REFIT_ACTOR | who acts, in ledger entries | the login name |
 | MLFLOW_TRACKING_URI | MLflow server or database | SQLite in `$REFIT_HOME` |
 | PREFECT_API_URL | Prefect server | a temporary one |
@@ -105,6 +107,16 @@ def use_home(home: Path) -> None:
 def serve_password() -> str:
     """What `refit serve` asks for; empty: nothing."""
     return os.environ.get("REFIT_SERVE_PASSWORD", "")
+
+
+def listen_token() -> str:
+    """What `refit listen` asks for; empty: nothing."""
+    return os.environ.get("REFIT_LISTEN_TOKEN", "")
+
+
+def notify_url() -> str:
+    """Where notifications go, a secret; empty: nowhere, unless the recipe names a block."""
+    return os.environ.get("REFIT_NOTIFY_URL", "")
 
 
 def actor() -> str:

@@ -6,17 +6,18 @@ from prefect import flow
 from prefect.states import Completed
 
 from flows.form import RecipeValues
-from flows.recipe import parse_recipe
+from flows.recipe import Recipe, parse_recipe
 from flows.schedule import WatchConfig
 from flows.settings import load_place
 from tasks.ingest import ingest
-from tasks.watch import announce
+from tasks.place import Place
+from tasks.watch import News, announce, look
 
 log = logging.getLogger("refit")
 
-SAID = {
+SAID: dict[News, str] = {
     "new": "New data: a run is started",
-    "arriving": "The data changed; announced once it stands still for two looks",
+    "arriving": "Files are still arriving; the next look reads them",
     "too few": "Too few new rows",
     "none": "Nothing new",
 }
@@ -24,12 +25,18 @@ SAID = {
 
 @flow(name="watch", flow_run_name="look for new data of {recipe[name]}")
 def watch(recipe: RecipeValues) -> str:
-    """Read the recipe's data as `retrain` would, and announce it if it is new."""
+    """Read the recipe's data as `retrain` would, where it changed, and announce what is new."""
     log.setLevel(logging.INFO)
-    parsed, place = parse_recipe(recipe), load_place()
-    config = parsed.watch or WatchConfig()
-    news = announce(
-        place, parsed.name, ingest(place, parsed.data, parsed.task), config.min_new_rows
-    )
+    news = find_news(load_place(), parse_recipe(recipe))
     name = {"new": "New data", "none": "Nothing new"}.get(news, "Waiting")
     return Completed(name=name, message=SAID[news], data=news)  # type: ignore[return-value]
+
+
+def find_news(place: Place, recipe: Recipe) -> News:
+    """One look; see tasks/watch.py."""
+    config = recipe.watch or WatchConfig()
+    marks, state = look(place, recipe.name, recipe.data, config.min_new_rows, config.settle_s)
+    if state != "changed":
+        return state
+    snapshot = ingest(place, recipe.data, recipe.task)
+    return announce(place, recipe.name, snapshot, marks, config.min_new_rows)

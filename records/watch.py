@@ -4,10 +4,12 @@ from records.base import Record
 
 
 class Seen(Record):
-    """The latest snapshot, and the one that was last announced."""
+    """What was there at the latest look, and the snapshot that was last announced."""
 
     snapshot_digest: str
-    """Of the latest look."""
+    """Of the latest look that read the rows."""
+    marks_digest: str = ""
+    """What lay there then; while it is the same, no row is read."""
     announced_digest: str = ""
     """Empty: nothing was announced yet."""
     announced_rows: int = 0

@@ -94,6 +94,10 @@ class Store(Protocol):
         """
         ...
 
+    def marks(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Keys as `list` gives them, each with what is another one once the object is written anew."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove; nothing happens where it is absent."""
         ...

@@ -1,7 +1,10 @@
 """What is known about the Prefect server in use, and what runs on it."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+REFUSALS = ("Refused", "Data refused", "Declined")
+"""Names under which runs end that refused."""
 
 
 class NoServer(ValueError):
@@ -108,3 +111,53 @@ def end_suspended_run(run_id: str, name: str, message: str) -> bool:
             return False
         client.set_flow_run_state(run.id, Completed(name=name, message=message), force=True)
         return True
+
+
+def send_event(event: str, resource_id: str, resource_name: str, payload: dict[str, Any]) -> None:
+    """Give the server an event; returns when it has it.
+
+    Prefect's own `emit_event` hands it to a thread and never says that it was lost.
+
+    Raises:
+        NoServer: no server is named.
+        ConnectionError: it does not answer, or refuses.
+    """
+    from httpx import HTTPError
+    from prefect.client.orchestration import get_client
+    from prefect.events import Event
+
+    require_server()
+    resource = {"prefect.resource.id": resource_id, "prefect.resource.name": resource_name}
+    body = Event.model_validate({"event": event, "resource": resource, "payload": payload})
+    try:
+        with get_client(sync_client=True) as client:
+            answer = client.request("POST", "/events", json=[body.model_dump(mode="json")])
+            answer.raise_for_status()
+    except HTTPError as exc:
+        raise ConnectionError(f"Prefect did not take the event {event}: {exc}") from exc
+
+
+def refusals_in_a_row(deployment_id: str, most: int = 200) -> int:
+    """Ended runs of a deployment that refused, from the latest back to its latest promotion.
+
+    Runs that decided nothing (unchanged, held, dry, evaluated) neither count nor end the row.
+    """
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    completed = filters.FlowRunFilterStateType(any_=[StateType.COMPLETED])
+    own = filters.DeploymentFilterId(any_=[UUID(deployment_id)])
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=completed)),
+            deployment_filter=filters.DeploymentFilter(id=own),
+            sort=FlowRunSort.END_TIME_DESC,
+            limit=most,
+        )
+    names = [run.state.name for run in runs if run.state]
+    row = names[: names.index("Promoted")] if "Promoted" in names else names
+    return sum(name in REFUSALS for name in row)

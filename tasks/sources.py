@@ -91,6 +91,41 @@ def open_sources(
     return sources
 
 
+def source_marks(config: DataConfig, s3: S3Settings | None = None) -> dict[str, str]:
+    """What lies where `data` points, without reading a row: name -> what changes with its content.
+
+    Samples and datasets of the hub are pinned: their name is all.
+
+    Raises:
+        StoreError: S3 refuses or does not answer.
+    """
+    marks: dict[str, str] = {}
+    for uri in filter(None, (config.source, config.train, config.validation, config.test)):
+        if uri.startswith("s3://"):
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            found = _object_marks(open_store(f"s3://{bucket}", s3), key)
+            marks |= {f"s3://{bucket}/{name}": mark for name, mark in found.items()}
+        elif "://" in uri or uri.startswith("sample:"):
+            marks[uri] = ""
+        else:
+            for path in map(Path, pair_of(uri) or _local_files(uri)):
+                status = path.stat()
+                marks[str(path)] = f"{status.st_size} {status.st_mtime_ns}"
+    return marks
+
+
+def _object_marks(store: Store, key: str) -> dict[str, str]:
+    """The objects of a key, all below a prefix, or those of a glob (* crosses /), with their marks."""
+    if _GLOB.search(key):
+        folder = _GLOB.split(key, maxsplit=1)[0].rpartition("/")[0]
+        return {name: mark for name, mark in store.marks(folder) if fnmatchcase(name, key)}
+    key = key.strip("/")
+    if key and store.exists(key):
+        folder = key.rpartition("/")[0]
+        return {name: mark for name, mark in store.marks(folder) if name == key}
+    return dict(store.marks(key))
+
+
 @dataclass(frozen=True)
 class _Opener:
     config: DataConfig
@@ -138,14 +173,8 @@ class _Opener:
         """The objects of an s3:// URI: one, all below a prefix, or those of a glob (* crosses /)."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         store = open_store(f"s3://{bucket}", self.s3)
-        if _GLOB.search(key):
-            folder = _GLOB.split(key, maxsplit=1)[0].rpartition("/")[0]
-            keys = [found for found in store.list(folder) if fnmatchcase(found, key)]
-        elif key.strip("/") and store.exists(key.strip("/")):
-            keys = [key.strip("/")]
-        else:
-            keys = list(store.list(key.strip("/")))
-        keys = sorted(key for key in keys if not _is_hidden(key) and not key.endswith("/"))
+        found = _object_marks(store, key)
+        keys = sorted(key for key in found if not _is_hidden(key) and not key.endswith("/"))
         self._check_formats(uri, keys)
         return [
             Source(f"s3://{bucket}/{key}", split, partial(self._object, store, bucket, key, split))

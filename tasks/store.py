@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -158,6 +158,13 @@ class LocalStore:
         """See Store. A file system keeps no versions."""
         yield from ()
 
+    def marks(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """See Store: size and time of the last change."""
+        for key in self.list(prefix):
+            with suppress(FileNotFoundError):
+                found = self.path(key).stat()
+                yield key, f"{found.st_size} {found.st_mtime_ns}"
+
     def delete(self, key: str) -> None:
         """See Store."""
         with _os_errors(self.path(key)):
@@ -243,12 +250,17 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """See Store."""
+        yield from (key for key, _ in self.marks(prefix))
+
+    def marks(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """See Store: the ETag, and the time, since a copy may have the same bytes."""
         below = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""
         root = f"{self.prefix}/" if self.prefix else ""
         with _s3_errors(self, prefix):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=root + below):
-                yield from (found["Key"][len(root) :] for found in page.get("Contents", ()))
+                for found in page.get("Contents", ()):
+                    yield found["Key"][len(root) :], f"{found['ETag']} {found['LastModified']}"
 
     def rewritten(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         """See Store. A versioned bucket lists the versions of a key, the latest first."""

@@ -49,8 +49,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 def test_every_promised_command_is_there() -> None:
     assert set(COMMANDS) == {
         "adopt", "approve", "check", "decisions", "deploy", "doctor", "explain", "features", "gc",
-        "history", "init", "lookup", "override", "predict", "rebase", "reconcile", "release",
-        "retire", "rollback", "run", "schema", "serve", "up", "verify", "why",
+        "history", "init", "listen", "lookup", "override", "predict", "rebase", "reconcile", "release",
+        "report-metric", "retire", "rollback", "run", "schema", "serve", "up", "verify", "why",
     }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_every_command_has_an_example_and_json(command: str) -> None:
         "doctor", "gc", "predict",
     )  # fmt: skip
     assert "Example: " in done.output
-    assert "--json" in done.output or command in ("serve", "up")  # these run until Ctrl-C
+    assert "--json" in done.output or command in ("listen", "serve", "up")  # these run until Ctrl-C
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tasks.sources import (
     UnreachableError,
     open_sources,
     parse_hub_uri,
+    source_marks,
     with_label_names,
 )
 from tasks.store import MissingBucket, S3Store
@@ -172,3 +173,34 @@ def test_a_hub_out_of_reach_is_said_within_seconds(
     with pytest.raises(UnreachableError, match=r"cannot be reached \(ConnectError\); connect, or download"):  # fmt: skip
         list(source.rows())
     assert time.monotonic() - start < 30
+
+
+def test_marks_of_what_lies_there_change_with_it_and_need_no_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("not,even a table", "utf-8")
+    folder, glob, file = (
+        DataConfig(source=str(tmp_path / name)) for name in ("", "*.csv", "a.csv")
+    )
+    before = [source_marks(config) for config in (folder, glob, file)]
+    assert before[0] == before[1] == before[2] != {}
+    (tmp_path / "b.csv").write_text("", "utf-8")
+    after = [source_marks(config) for config in (folder, glob, file)]
+    assert [new == old for new, old in zip(after, before, strict=True)] == [False, False, True]
+    pinned = DataConfig(train="sample:reviews", test=f"hf://ann/rows@{'0' * 40}")
+    assert source_marks(pinned) == {"sample:reviews": "", f"hf://ann/rows@{'0' * 40}": ""}
+
+
+@pytest.mark.service
+def test_marks_of_objects_cover_a_key_a_prefix_and_a_glob(s3_store: S3Store) -> None:
+    bucket = S3Store(s3_store.bucket, "", s3_store.settings)
+    for key in ("in/a.csv", "in/b.csv", "out/c.csv"):
+        bucket.write(key, b"1")
+    uris = [f"s3://{s3_store.bucket}/{key}" for key in ("in/a.csv", "in/", "in/*.csv", "")]
+    before = [source_marks(DataConfig(source=uri), s3_store.settings) for uri in uris]
+    bucket.write("in/a.csv", b"2")
+    bucket.write("out/c.csv", b"2")
+    after = [source_marks(DataConfig(source=uri), s3_store.settings) for uri in uris]
+    assert all(new != old for new, old in zip(after, before, strict=True))
+    bucket.write("out/c.csv", b"3")
+    again = [source_marks(DataConfig(source=uri), s3_store.settings) for uri in uris]
+    assert [new == old for new, old in zip(again, after, strict=True)] == [True, True, True, False]
+    bucket.close()

@@ -330,3 +330,17 @@ def test_s3_says_what_is_wrong_with_an_impossible_bucket_name() -> None:
     with pytest.raises(StoreError, match="Invalid bucket name"):
         store.read("a")
     store.close()
+
+
+def test_a_mark_is_another_one_once_its_object_is_written_anew(store: Store) -> None:
+    for key in ("rows/a", "rows/b", "other/c"):
+        store.write(key, b"1")
+    before = dict(store.marks("rows"))
+    assert list(before) == ["rows/a", "rows/b"] == list(store.list("rows"))
+    store.write("rows/b", b"2")
+    after = dict(store.marks("rows"))
+    assert (after["rows/a"] == before["rows/a"], after["rows/b"] == before["rows/b"]) == (
+        True,
+        False,
+    )
+    assert dict(store.marks("nothing")) == {}
