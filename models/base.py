@@ -23,6 +23,7 @@ PACKAGED = {
 """Name: (Python package that carries it as data, sha256 of its model.safetensors)."""
 
 LOADED_FILES = (
+    "chat_template.jinja",
     "config.json",
     "generation_config.json",
     "model.safetensors",
@@ -151,6 +152,11 @@ def check_fits(task: Task, config: TrainConfig, path: Path, name: str) -> None:
             f"base.model={name!r} is a {known.get('model_type', 'model')}, an encoder-decoder; task "
             f"{task} needs a decoder (gpt2, llama, qwen) or an encoder with blanks (bert)"
         )
+    if task == "chat" and config.chat_template == "model" and not has_chat_template(path):
+        raise UnknownBase(
+            f"base.model={name!r}: there is no chat template; name a base that was made for chat, or "
+            "set train.chat_template: plain"
+        )
     if stacks != "two":
         check_length(config.max_length, path, name)
         return
@@ -166,6 +172,14 @@ def check_fits(task: Task, config: TrainConfig, path: Path, name: str) -> None:
         raise SettingExceedsModel(
             f"{', '.join(over)} {verb} the {positions} positions of {name!r}; lower {them}"
         )
+
+
+def has_chat_template(path: Path) -> bool:
+    """Whether the tokenizer in `path` knows how dialogues are written."""
+    tokenizer = path / "tokenizer_config.json"
+    if (path / "chat_template.jinja").is_file() or not tokenizer.is_file():
+        return (path / "chat_template.jinja").is_file()
+    return bool(json.loads(tokenizer.read_text("utf-8")).get("chat_template"))
 
 
 def _is_shard(name: str) -> bool:

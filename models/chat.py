@@ -11,6 +11,7 @@ from models.corpus import MICRO, corpus_figures
 from models.device import loading
 from models.ngrams import Ngrams
 from models.reference_scores import score_texts, signatures_of
+from models.rouge import SIGNATURE, rouge_l
 from models.scoring import ScoringRequest, read_column, read_texts, take_fingerprint
 from models.task_code import Examples, Scored
 from models.writer import WriterConsumer, WriterPredictor, digest_text
@@ -19,7 +20,7 @@ from records.scores import Fingerprint, Scorecard
 from records.text import NORMALISE_VERSION, normalise
 
 MODULES = (
-    "chat", "chatbot", "corpus", "device", "ngrams", "reference_scores", "scoring", "writer",
+    "chat", "chatbot", "corpus", "device", "ngrams", "reference_scores", "rouge", "scoring", "writer",
 )  # fmt: skip
 """Whose code can move a score."""
 _FINAL = re.compile(r"####\s*(\S.*)")
@@ -42,7 +43,11 @@ class Code:
             request.items,
             MODULES,
             BATCH_RULE,
-            {**signatures_of(references, request.language), "exact_match": exact},
+            {
+                **signatures_of(references, request.language),
+                "exact_match": exact,
+                "rouge_l": SIGNATURE,
+            },
         )
 
     def score(self, request: ScoringRequest) -> Scored:
@@ -109,6 +114,7 @@ def judge_answers(
     sizes = [len(row[0].encode("utf-8", "surrogatepass")) for row in references]
     statistics: dict[str, tuple[tuple[int, ...], ...]] = {
         "chrf": found.statistics["chrf"],
+        "rouge_l": tuple((rouge_l(a, r), 1) for a, r in zip(outputs, references, strict=True)),
         "exact_match": tuple((int(is_right), 1) for is_right in exact),
         "loss_per_token": tuple((n, c) for n, (_, c) in zip(nats, losses, strict=True)),
         "loss_per_byte": tuple(zip(nats, sizes, strict=True)),

@@ -176,17 +176,32 @@ class Chatbot:
     def _find_stop(self) -> int:
         if not getattr(self.tokenizer, "chat_template", None):
             raise TemplateError("there is no chat template")
-        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+        turns = [{"role": "user", "content": "what"}, {"role": "assistant", "content": "that"}]
         asked, said = self._render(turns[:1], True), self._render(turns, False)
+        if "what" not in asked:
+            raise TemplateError("the chat template leaves out what the user says")
         if not said.startswith(asked):
             raise TemplateError("the chat template writes a question otherwise once it is answered")
+        return self._stop_after(said[len(asked) :], turns[1]["content"])
+
+    def _stop_after(self, answer: str, content: str) -> int:
+        """The special token that ends an answer, as the template writes it."""
         special = set(self.tokenizer.all_special_ids)
-        found = [i for i in self._ids(said[len(asked) :]) if i in special]
-        if not found:
+        ids = self._ids(answer)
+        last = next((place for place, i in enumerate(ids) if i in special), None)
+        if last is None:
             raise TemplateError(
                 "the chat template ends an answer by no special token: nothing to stop at"
             )
-        return found[0]
+        stop = self.tokenizer.convert_ids_to_tokens(ids[last])
+        if content not in answer.partition(stop)[0]:
+            raise TemplateError(
+                f"the chat template writes {stop} before an answer is over, and the model would stop "
+                "there"
+                if content in answer
+                else "the chat template leaves out what the assistant says"
+            )
+        return ids[last]
 
     def _max_new_tokens(self) -> int:
         own = getattr(self.model.generation_config, "max_new_tokens", None)

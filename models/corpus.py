@@ -85,6 +85,11 @@ def share(sums: Ints) -> Floats:
     return np.asarray(sums[:, 0] / np.maximum(sums[:, 1], 1))
 
 
+def mean_score(sums: Ints) -> Floats:
+    """Mean of [score in 1e-6, 1]: for a metric that is defined as the mean over items."""
+    return mean_loss(sums)
+
+
 def _bleu_is_possible(rows: Ints) -> Bools:
     matches, totals = rows[:, 2 : 2 + BLEU_ORDER], rows[:, 2 + BLEU_ORDER :]
     grams = np.maximum(rows[:, :1] - np.arange(BLEU_ORDER), 0)
@@ -100,6 +105,10 @@ def _share_is_possible(rows: Ints) -> Bools:
     return np.asarray((rows[:, 0] <= 1) & (rows[:, 1] == 1))
 
 
+def _score_is_possible(rows: Ints) -> Bools:
+    return np.asarray((rows[:, 0] >= 0) & (rows[:, 0] <= MICRO) & (rows[:, 1] == 1))
+
+
 def _loss_is_possible(rows: Ints) -> Bools:
     return np.asarray(rows[:, 1] > 0)
 
@@ -109,6 +118,7 @@ CORPUS_METRICS: dict[str, CorpusMetric] = {
     "chrf": CorpusMetric(3 * CHRF_ORDER, chrf, _chrf_is_possible, is_generated=True),
     "loss_per_token": CorpusMetric(2, mean_loss, _loss_is_possible, is_generated=False),
     "exact_match": CorpusMetric(2, share, _share_is_possible, is_generated=True),
+    "rouge_l": CorpusMetric(2, mean_score, _score_is_possible, is_generated=True),
     "loss_per_byte": CorpusMetric(2, mean_loss, _loss_is_possible, is_generated=False),
 }
 

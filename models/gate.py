@@ -25,7 +25,7 @@ MOST_ATTEMPTS = 10**6
 METRIC_WORDS = {
     "accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log-loss",
     "bleu": "BLEU", "chrf": "chrF", "loss_per_token": "loss per token",
-    "loss_per_byte": "loss per byte", "exact_match": "exact match",
+    "loss_per_byte": "loss per byte", "exact_match": "exact match", "rouge_l": "ROUGE-L",
 }  # fmt: skip
 HUGE_NUMBER = re.compile(rb"[:,\[]-?\d{100}")
 

@@ -15,11 +15,12 @@ Metric = Literal[
     "loss_per_token",
     "loss_per_byte",
     "exact_match",
+    "rouge_l",
 ]
 HIGHER_IS_BETTER: dict[str, bool] = {
     "accuracy": True, "macro_f1": True, "log_loss": False,
     "bleu": True, "chrf": True, "loss_per_token": False, "loss_per_byte": False,
-    "exact_match": True,
+    "exact_match": True, "rouge_l": True,
 }  # fmt: skip
 """A metric's direction is its own, never the recipe's."""
 LOSSES: tuple[Metric, ...] = ("log_loss", "loss_per_token", "loss_per_byte")

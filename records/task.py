@@ -43,10 +43,10 @@ TASKS: dict[Task, TaskFacts] = {
         slices=("label", "length"),
     ),
     "chat": TaskFacts(
-        metrics=("loss_per_token", "loss_per_byte", "exact_match", "chrf"),
+        metrics=("loss_per_token", "loss_per_byte", "exact_match", "chrf", "rouge_l"),
         validation_metrics=("loss_per_token", "loss_per_byte"),
         columns={"text": "prompt", "label": "answer"},
-        shown=("loss_per_token", "exact_match", "chrf", "stopped", "answer_chars"),
+        shown=("loss_per_token", "exact_match", "chrf", "rouge_l", "stopped", "answer_chars"),
         example="How much is the lamp?",
         architectures=("gpt2", "llama"),
         stacks="one",

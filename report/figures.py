@@ -137,6 +137,6 @@ def metric_name(metric: str) -> str:
     """The metric as people call it."""
     names = {
         "macro_f1": "macro-F1", "log_loss": "log-loss", "ece": "calibration error", "bleu": "BLEU",
-        "chrf": "chrF", "answer_chars": "characters", "loss_per_token": "loss per token", "loss_per_byte": "loss per byte",
+        "chrf": "chrF", "rouge_l": "ROUGE-L", "answer_chars": "characters", "loss_per_token": "loss per token", "loss_per_byte": "loss per byte",
     }  # fmt: skip
     return names.get(metric, metric.replace("_", " "))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from models.config import ScratchConfig
+from models.scratch import write_scratch
 from tests.terminal import Done, Terminal, terminal
 from tests.tiny import write_base
 from tests.tiny_texts import write_translator_base
@@ -32,6 +34,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("bad_texts")
     write_base(folder / "encoder")
     write_translator_base(folder / "translator", family="marian", layers=1, width=32)
+    shape = {"architecture": "gpt2", "layers": 1, "width": 16, "positions": 64, "vocabulary": 400}
+    write_scratch(ScratchConfig.model_validate(shape), ["a", "b"], frozenset(), folder / "decoder")
     (folder / "recipe.yaml").write_text(RECIPE)
     (folder / "pairs.csv").write_text("source,target\nThe dog.,Der Hund.\n" * 300, "utf-8")
     (folder / "notes.txt").write_text("A note.\n\nAnother one.\n", "utf-8")
@@ -90,6 +94,20 @@ def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> 
         ((*LANGUAGE, "gate.metric=chrf"), "chrf is none of language_modeling's: loss_per_token,"),
         ((*LANGUAGE, "gate.minimum=0"), "0 is no loss_per_token; give the most nats per token"),
         (CHAT, "is a marian, an encoder-decoder; task chat needs a decoder"),
+        (
+            (*CHAT, "base.model=./decoder"),
+            "there is no chat template; name a base that was made for chat, or set train.chat_template",
+        ),
+        (
+            (
+                *CHAT,
+                "base.model=./decoder",
+                "train.chat_template=plain",
+                "train.strategy=lora",
+                "train.lora.targets=[c_atn]",
+            ),
+            "'c_atn' is no linear layer of './decoder'; did you mean 'c_attn'?",
+        ),
         ((*CHAT, "data.source=talks.jsonl"), "line 2, row 2: turn 1 has no role; give one of"),
         ((*CHAT, "train.chat_template=mine"), "train.chat_template: input should be 'model' or"),
         ((*CHAT, "gate.metric=bleu"), "bleu is none of chat's: loss_per_token, loss_per_byte,"),

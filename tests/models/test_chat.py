@@ -148,6 +148,16 @@ def test_a_base_without_template_is_refused_with_the_way_out(base: Base) -> None
     [
         (PLAIN.replace("{{ eos_token }}", ""), "ends an answer by no special token"),
         ("{{ messages | length }}" + PLAIN, "writes a question otherwise once it is answered"),
+        (PLAIN.replace("turn.content", "''"), "leaves out what the user says"),
+        (
+            PLAIN.replace("turn.content", "turn.content if turn.role == 'user'"),
+            "leaves out what the assistant says",
+        ),
+        (
+            "{% for turn in messages %}{% if turn.role == 'user' %}{{ turn.content }}{% else %}"
+            "{{ eos_token }}{{ turn.content }}{{ eos_token }}{% endif %}{% endfor %}",
+            "writes </s> before an answer is over",
+        ),
     ],
 )
 def test_a_template_at_whose_end_nothing_stops_is_refused(
@@ -243,12 +253,13 @@ def test_a_card_has_loss_match_and_chrf_and_the_right_answers_score_full(
     request = request_of(tmp_path, base)
     card = score(request)
     assert not card.error
-    assert set(card.statistics) == {"chrf", "exact_match", "loss_per_token", "loss_per_byte"}
+    losses = {"loss_per_token", "loss_per_byte"}
+    assert set(card.statistics) == {"chrf", "rouge_l", "exact_match", *losses}
+    assert "longest common subsequence" in card.fingerprint.signatures["rouge_l"]
     assert card.metrics["exact_match"] == 0
     assert 0 <= card.metrics["stopped"] <= 1
-    losses = [(1.0, 3)] * len(ANSWERS)
-    right, _ = judge_answers(request, ANSWERS, losses, {})
-    assert right.metrics["exact_match"] == right.metrics["chrf"] == 1
+    right, _ = judge_answers(request, ANSWERS, [(1.0, 3)] * len(ANSWERS), {})
+    assert right.metrics["exact_match"] == right.metrics["chrf"] == right.metrics["rouge_l"] == 1
     assert right.fingerprint == card.fingerprint
 
 
