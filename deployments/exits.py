@@ -9,6 +9,13 @@ from records.address import without_userinfo
 ROOMS = frozenset({"records", "models", "data_checks", "report", "tasks", "flows", "deployments"})
 
 
+CREDENTIALS = {
+    "mlflow": ("MLflow", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+    "prefect": ("Prefect", "PREFECT_API_AUTH_STRING (name:password)"),
+}
+"""Package of an exception: its server, and the variables by which one is let in."""
+
+
 class UsageError(ValueError):
     """What was asked for cannot be done with these arguments or files."""
 
@@ -49,6 +56,8 @@ def explain_exception(exc: BaseException) -> tuple[str, Exit]:
     said = without_userinfo(str(exc))
     if isinstance(exc, TrainingInterrupted) or _is_state(exc):
         return said, Exit.FAULT
+    if not_let_in := _not_let_in(exc):
+        return not_let_in, Exit.USAGE
     if _is_passing(exc):
         return f"{said}\nThis may pass: run the same command again.", Exit.FAULT
     if isinstance(exc, ValueError) and type(exc).__module__.partition(".")[0] in ROOMS:
@@ -59,6 +68,17 @@ def explain_exception(exc: BaseException) -> tuple[str, Exit]:
         f"{type(exc).__name__}: {said}\nThis is a fault{place}; run again, and report it if it stays.",
         Exit.FAULT,
     )
+
+
+def _not_let_in(exc: BaseException) -> str:
+    """What to check where MLflow or Prefect answered 401 or 403; empty: they did not."""
+    service = type(exc).__module__.partition(".")[0]
+    get_status = getattr(exc, "get_http_status_code", None)
+    status = get_status() if get_status else getattr(getattr(exc, "response", 0), "status_code", 0)
+    if status not in (401, 403) or service not in CREDENTIALS:
+        return ""
+    server, variables = CREDENTIALS[service]
+    return f"{server} answered {status}; check {variables}, and what its user may do"
 
 
 def _is_passing(exc: BaseException) -> bool:

@@ -139,8 +139,12 @@ def _introduce(stack: Stack, deployed: Sequence[str]) -> None:
         }
     )
     screen.say(f"deployed {', '.join(deployed)}")
-    hidden = {"AWS_SECRET_ACCESS_KEY"}
-    variables = [f"{k}={v}" for k, v in stack.environment().items() if k not in hidden]
+    hidden = ("SECRET", "PASSWORD", "AUTH")
+    variables = [
+        f"{name}={value}"
+        for name, value in stack.environment().items()
+        if not any(word in name for word in hidden)
+    ]
     screen.say(f"another terminal reaches it with: export {' '.join(variables)}")
     screen.say("Ctrl-C ends all of it")
 

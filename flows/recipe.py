@@ -21,6 +21,7 @@ from models.config import (
     SearchConfig,
     TrainConfig,
 )
+from records.address import holds_userinfo, without_userinfo
 from records.base import Record
 from records.live import LivePolicy
 from records.policy import LOSSES
@@ -108,6 +109,7 @@ def parse_recipe(
     problems = list(_boolean_keys(values))
     merged: dict[str, Any] = _plain(values)
     problems += [problem for item in overrides for problem in _override(merged, item)]
+    problems += _secrets(merged)
     _fill_in(merged)
     try:
         recipe = Recipe.model_validate(merged)
@@ -199,6 +201,19 @@ def _boolean_keys(value: object, place: str = "") -> Iterator[str]:
             where = f"{place}: a key" if place else "a key"
             yield f"{where} is {says}, which YAML takes for a truth value; put it in quotes"
         yield from _boolean_keys(inner, f"{place}.{key}" if place else str(key))
+
+
+def _secrets(values: dict[str, Any], place: str = "") -> Iterator[str]:
+    """Addresses with a name or password in them, which are taken out in place: recipes are shown."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _secrets(value, f"{place}{key}.")
+        elif isinstance(value, str) and holds_userinfo(value):
+            values[key] = without_userinfo(value)
+            yield (
+                f"{place}{key}: holds a name or password, and recipes are shown in Prefect, MLflow "
+                "and reports; leave it out: boto3 and the hub take their own variables"
+            )
 
 
 def _close_file(path: Path) -> str:

@@ -12,7 +12,8 @@
 | MLFLOW_TRACKING_URI | MLflow server or database | SQLite in `$REFIT_HOME` |
 | PREFECT_API_URL | Prefect server | a temporary one |
 
-Credentials are never read here: boto3, MLflow, Prefect and the hub take their own variables.
+Credentials are never kept here: boto3, MLflow, Prefect and the hub take their own variables. A name
+and password in MLFLOW_TRACKING_URI are moved to MLflow's; in the other addresses they are refused.
 """
 
 import getpass
@@ -21,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from records.address import holds_userinfo, userinfo, without_userinfo
 from tasks.place import Place
 
 QUIET = {
@@ -48,11 +50,33 @@ QUIET = {
 }
 
 
+OWN_VARIABLES = {
+    "REFIT_STORE": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "REFIT_S3_ENDPOINT_URL": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "PREFECT_API_URL": "PREFECT_API_AUTH_STRING=name:password",
+}
+"""Address: the variables that hold what nobody may see in it."""
+
+
+class SettingsError(ValueError):
+    """Variables that cannot be used; the message lists them all, without their values."""
+
+
 def load_place() -> Place:
-    """Where this process keeps and finds things."""
+    """Where this process keeps and finds things.
+
+    Raises:
+        SettingsError: addresses with a name or password in them, which logs and pages would show.
+    """
+    if problems := [
+        f"{name} holds a name or password, which logs would show; give it as {own}"
+        for name, own in OWN_VARIABLES.items()
+        if holds_userinfo(os.environ.get(name, ""))
+    ]:
+        raise SettingsError("\n".join(problems))
     home = Path(os.environ.get("REFIT_HOME", ".refit")).expanduser().resolve()
     embedded = f"sqlite:///{home / 'mlflow.db'}"
-    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI", embedded)
+    tracking_uri = _tracking_address(os.environ.get("MLFLOW_TRACKING_URI", embedded))
     return Place(
         home=str(home),
         store_uri=os.environ.get("REFIT_STORE", str(home / "store")),
@@ -60,6 +84,20 @@ def load_place() -> Place:
         tracking_uri=tracking_uri,
         is_tracking_embedded=tracking_uri == embedded,  # MLflow sets the variable when it is used
     )
+
+
+def _tracking_address(uri: str) -> str:
+    """The address alone. A server's name and password go to where MLflow looks for them by itself.
+
+    A database's stay in MLflow's own variable, which the registry's adapter asks MLflow for.
+    """
+    address = without_userinfo(uri)
+    if address != uri and uri.startswith(("http://", "https://")):
+        name, password = userinfo(uri)
+        os.environ["MLFLOW_TRACKING_USERNAME"] = name
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = password
+        os.environ["MLFLOW_TRACKING_URI"] = address
+    return address
 
 
 def prepare_environment(place: Place, *, console_level: str = "ERROR") -> None:
@@ -83,13 +121,16 @@ def clean_environment() -> dict[str, str]:
 @contextmanager
 def use_stack(variables: Mapping[str, str]) -> Iterator[None]:
     """Connect this process to other services until the block ends."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
     before = dict(os.environ)
     os.environ.update(variables)
+    settings = {
+        setting: variables.get(setting.name)
+        for setting in (PREFECT_API_URL, PREFECT_API_AUTH_STRING)
+    }
     try:
-        # Prefect has read its variables when it was imported.
-        with temporary_settings({PREFECT_API_URL: variables["PREFECT_API_URL"]}):
+        with temporary_settings(settings):  # Prefect read its variables when it was imported
             yield
     finally:
         os.environ.clear()

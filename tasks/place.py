@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import ConfigDict, field_validator
+
+from records.address import holds_userinfo
 from records.base import Record
 from tasks.objects import Store
 from tasks.store import S3Settings, open_store
@@ -13,12 +16,21 @@ from tasks.store import S3Settings, open_store
 class Place(Record):
     """Addresses only, never a credential: boto3 and MLflow find those by themselves."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     home: str
     """Local folder for caches and the embedded services."""
     store_uri: str
     s3_endpoint_url: str | None = None
     tracking_uri: str
     is_tracking_embedded: bool = True
+
+    @field_validator("store_uri", "s3_endpoint_url", "tracking_uri")
+    @classmethod
+    def _is_no_secret(cls, value: str | None) -> str | None:
+        if value is not None and holds_userinfo(value):
+            raise ValueError("holds a name or password; a place travels through logs and pages")
+        return value
 
     @property
     def cache(self) -> Path:

@@ -68,9 +68,10 @@ class Registry:
 
     def __init__(self, place: Place) -> None:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
-        mlflow.set_tracking_uri(place.tracking_uri)
+        address = full_address(place.tracking_uri)
+        mlflow.set_tracking_uri(address)
         self.place = place
-        self.client = MlflowClient(place.tracking_uri)
+        self.client = MlflowClient(address)
 
     # Training runs
 
@@ -124,8 +125,7 @@ class Registry:
         if not self.has_pages or not self.has_run(run_id):
             return ""
         run = self.client.get_run(run_id)
-        server = without_userinfo(self.place.tracking_uri)
-        return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+        return f"{self.place.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
 
     @property
     def has_pages(self) -> bool:
@@ -296,6 +296,12 @@ class Registry:
                 f"take it in with `refit adopt {found.name} {found.version}`"
             )
         return str(found.tags[TAG_DIGEST])
+
+
+def full_address(address: str) -> str:
+    """The address as MLflow's own variable has it, with a database's password where there is one."""
+    own = str(mlflow.get_tracking_uri())
+    return own if without_userinfo(own) == address else address
 
 
 def _log_classifier(model_path: Path, example: str, card: str) -> Any:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.guarded import guarded
 from tests.services import database, postgres_server, real_stack, s3_server, s3_store, worker
 
 __all__ = [
-    "database", "postgres_server", "real_stack", "s3_server", "s3_store", "shared_data",
+    "database", "guarded", "postgres_server", "real_stack", "s3_server", "s3_store", "shared_data",
     "worker",
 ]  # fmt: skip
 

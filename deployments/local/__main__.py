@@ -1,5 +1,7 @@
 """`python -m deployments.local`: the real stack in private processes, until Ctrl-C.
 
+`--guarded` lets Prefect and MLflow ask for a password, as they should where others reach them.
+
 PostgreSQL, S3, Prefect server and MLflow server, for trying things out against what production has.
 Nothing is kept: the next start begins from nothing.
 """
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from deployments import screen
 from deployments.local.processes import Processes, StartError
+from deployments.local.servers import Guard
 from deployments.local.stack import start
 from flows.settings import clean_environment
 
@@ -21,7 +24,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="refit-") as folder, Processes(Path(folder)) as held:
         try:
-            stack = start(Path(folder), held, clean_environment(), is_real=True)
+            guard = Guard() if sys.argv[1:] == ["--guarded"] else None
+            stack = start(Path(folder), held, clean_environment(), is_real=True, guard=guard)
         except StartError as exc:
             screen.print_error(str(exc))
             return 1

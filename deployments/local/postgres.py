@@ -1,11 +1,12 @@
 """A private PostgreSQL: one cluster of its own on a free loopback port, fast rather than durable."""
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deployments.local.processes import Processes, StartError, free_port
@@ -30,13 +31,14 @@ autovacuum_naptime = 10min
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """Where a running server listens; its user needs no password, on the loopback only."""
+    """Where a running server listens, and the password of its one user."""
 
     port: int
+    password: str = field(repr=False)
 
     def url(self, database: str, driver: str = "psycopg2") -> str:
         """SQLAlchemy's address of a database."""
-        return f"postgresql+{driver}://{USER}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+{driver}://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def create_database(self, name: str, template: str = "template1") -> None:
         """Create a database as a copy of another, to which nobody may be connected.
@@ -45,7 +47,10 @@ class PostgresServer:
             StartError: PostgreSQL refuses; with what it said.
         """
         command = (_program("createdb"), *_address(self.port), "--template", template, name)
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            env={"PGPASSWORD": self.password},
+        )  # fmt: skip
         if done.returncode:
             raise StartError(f"createdb failed: {done.stderr.strip()[-1000:]}")
 
@@ -65,19 +70,24 @@ def start(processes: Processes) -> PostgresServer:
         raise StartError(f"missing {', '.join(missing)}: run deployments/local/install.sh")
     # A folder directly below the system's temporary one: its user may be shut out of others.
     folder = Path(processes.afterwards.enter_context(tempfile.TemporaryDirectory(prefix="refit-")))
+    data, port, password_file = folder / "data", free_port(), folder / "password"
+    server = PostgresServer(port, secrets.token_hex(16))
+    password_file.touch(0o600)
+    password_file.write_text(server.password, "utf-8")
     if as_user := _as_user():
-        shutil.chown(folder, USER)
-    data, port = folder / "data", free_port()
-    options = ["--auth=trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8"]
-    initdb = (_program("initdb"), "-D", str(data), "-U", USER, *options)
-    processes.run("initdb", (*as_user, *initdb))
+        for path in (folder, password_file):
+            shutil.chown(path, USER)
+    options = ["--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8"]
+    access = ["-U", USER, "--auth=scram-sha-256", f"--pwfile={password_file}"]
+    processes.run("initdb", (*as_user, _program("initdb"), "-D", str(data), *access, *options))
+    password_file.unlink()
     with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.write(CONFIG.format(port=port, folder=folder))
     child = processes.start(
         "postgres", (*as_user, _program("postgres"), "-D", str(data)), stop_signal=signal.SIGINT
     )
     processes.wait_ready(child, lambda: _is_ready(port))
-    return PostgresServer(port)
+    return server
 
 
 def _find(name: str) -> str | None:

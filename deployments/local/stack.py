@@ -11,7 +11,7 @@ from deployments.local import postgres, radosgw
 from deployments.local.postgres import PostgresServer
 from deployments.local.processes import Processes, free_port
 from deployments.local.radosgw import S3Server
-from deployments.local.servers import start_mlflow, start_prefect
+from deployments.local.servers import Guard, start_mlflow, start_prefect
 from tasks.store import S3Settings, S3Store
 
 BUCKET = "refit"
@@ -28,6 +28,7 @@ class Stack:
     store_uri: str
     postgres: PostgresServer | None = None
     s3: S3Server | None = None
+    guard: Guard | None = None
 
     @property
     def prefect_ui(self) -> str:
@@ -42,7 +43,11 @@ class Stack:
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "PREFECT_API_URL": self.prefect_url,
         }
-        return {**found, **(s3_variables(self.s3) if self.s3 else {})}
+        return {
+            **found,
+            **(s3_variables(self.s3) if self.s3 else {}),
+            **(self.guard.variables() if self.guard else {}),
+        }
 
 
 def missing_programs(*, is_real: bool) -> tuple[str, ...]:
@@ -58,6 +63,7 @@ def start(
     is_real: bool,
     prefect_port: int = 0,
     mlflow_port: int = 0,
+    guard: Guard | None = None,
 ) -> Stack:
     """A stack whose servers all answer; they start side by side and end with `processes`.
 
@@ -67,13 +73,14 @@ def start(
         environment: variables for the servers, without another stack's addresses.
         is_real: PostgreSQL and S3 instead of SQLite and a folder.
         prefect_port, mlflow_port: preferred ones; 0 or in use: any.
+        guard: whom Prefect and MLflow let in; absent: everybody.
 
     Raises:
         StartError: a program is missing, or a server did not start; with its log. None is left.
     """
     ports = free_port(prefect_port), free_port(mlflow_port)
     home.mkdir(parents=True, exist_ok=True)
-    starter = _Starter(home, processes, environment, *ports)
+    starter = _Starter(home, processes, environment, *ports, guard)
     with ThreadPoolExecutor(4, "start") as pool:
         try:
             return starter.real(pool) if is_real else starter.embedded(pool)
@@ -89,6 +96,7 @@ class _Starter:
     environment: Mapping[str, str]
     prefect_port: int
     mlflow_port: int
+    guard: Guard | None
 
     def embedded(self, pool: ThreadPoolExecutor) -> Stack:
         (self.home / "prefect").mkdir(exist_ok=True)
@@ -96,10 +104,10 @@ class _Starter:
         prefect = pool.submit(self._prefect, database)
         mlflow = pool.submit(
             start_mlflow, self.processes, self.mlflow_port, f"sqlite:///{self.home / 'mlflow.db'}",
-            (self.home / "mlartifacts").as_uri(), self.environment,
+            (self.home / "mlartifacts").as_uri(), self.environment, self.guard,
         )  # fmt: skip
         store = str(self.home / "store")
-        return Stack(self.home, prefect.result(), mlflow.result(), store)
+        return Stack(self.home, prefect.result(), mlflow.result(), store, guard=self.guard)
 
     def real(self, pool: ThreadPoolExecutor) -> Stack:
         s3 = pool.submit(self._s3)
@@ -108,13 +116,14 @@ class _Starter:
         mlflow = pool.submit(self._mlflow_on, database, s3)
         return Stack(
             self.home, prefect.result(), mlflow.result(), f"s3://{BUCKET}/store",
-            database.result(), s3.result(),
+            database.result(), s3.result(), self.guard,
         )  # fmt: skip
 
     def _prefect(self, database_url: str) -> str:
         return start_prefect(
-            self.processes, self.prefect_port, database_url, self.home / "prefect", self.environment
-        )
+            self.processes, self.prefect_port, database_url, self.home / "prefect",
+            self.environment, self.guard,
+        )  # fmt: skip
 
     def _prefect_on(self, server: "Future[PostgresServer]") -> str:
         server.result().create_database("prefect")
@@ -124,7 +133,7 @@ class _Starter:
         server.result().create_database("mlflow")
         return start_mlflow(
             self.processes, self.mlflow_port, server.result().url("mlflow"),
-            f"s3://{BUCKET}/mlflow", {**self.environment, **s3_variables(s3.result())},
+            f"s3://{BUCKET}/mlflow", {**self.environment, **s3_variables(s3.result())}, self.guard,
         )  # fmt: skip
 
     def _s3(self) -> S3Server:

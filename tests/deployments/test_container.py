@@ -71,6 +71,12 @@ def test_every_secret_must_be_given_and_none_is_in_the_file() -> None:
         assert value.startswith(('"${', "${", "/run/secrets")), name
 
 
+def test_no_command_line_holds_a_secret() -> None:
+    for name, service in services().items():
+        said = " ".join(service.get("command", []))
+        assert not re.search(r"\$\{\w*(PASSWORD|SECRET|AUTH|KEY)", said), name
+
+
 def test_the_dockerfile_has_no_lint() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([hadolint, FOLDER / "Dockerfile"], capture_output=True, text=True)

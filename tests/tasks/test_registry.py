@@ -6,7 +6,7 @@ import mlflow
 import pytest
 
 from records.document import CurvePoint
-from tasks.registry import Registry, RegistryError, is_registry_fault
+from tasks.registry import Registry, RegistryError, full_address, is_registry_fault
 from tasks.train import train_challenger
 from tests.world import NAME, RIVAL, World
 
@@ -137,12 +137,14 @@ def test_is_registry_fault_knows_a_refusal_from_a_fault(adopted: World) -> None:
     assert Registry(adopted.place).count_models() == 1
 
 
-def test_the_page_of_a_run_names_no_password(adopted: World) -> None:
-    (run,), client = adopted.runs(), adopted.registry.client
-    server = adopted.place.model_copy(update={"tracking_uri": "https://ann:s3cret@mlflow.example"})
-    registry = Registry(server)
-    registry.client = client
-    mlflow.set_tracking_uri(adopted.place.tracking_uri)
-    experiment, run_id = run.info.experiment_id, run.info.run_id
-    page = f"https://mlflow.example/#/experiments/{experiment}/runs/{run_id}"
-    assert registry.run_url(run_id) == page
+def test_a_database_s_password_is_found_where_mlflow_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The place, which travels, holds the address alone."""
+    full = f"postgresql+psycopg2://ann:{SECRET}@db/mlflow"
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: full)
+    assert full_address("postgresql+psycopg2://db/mlflow") == full
+    assert (
+        full_address("postgresql+psycopg2://elsewhere/mlflow")
+        == "postgresql+psycopg2://elsewhere/mlflow"
+    )

@@ -1,0 +1,88 @@
+"""Variables become a place, and what is secret in them stays out of it."""
+
+import os
+
+import pytest
+from pydantic import ValidationError
+
+from flows.recipe import RecipeError, parse_recipe
+from flows.settings import SettingsError, load_place
+from tasks.place import Place
+
+SECRET = "do-not-show-me"
+
+
+def test_a_server_s_password_moves_to_mlflow_s_own_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")  # so that it is restored
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://ann:{SECRET}%2F@mlflow.example/team")
+    place = load_place()
+    assert place.tracking_uri == os.environ["MLFLOW_TRACKING_URI"] == "https://mlflow.example/team"
+    assert not place.is_tracking_embedded
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "ann"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == f"{SECRET}/"
+
+
+def test_a_database_s_password_stays_where_only_mlflow_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uri = f"postgresql+psycopg2://ann:{SECRET}@db/mlflow"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert load_place().tracking_uri == "postgresql+psycopg2://db/mlflow"
+    assert os.environ["MLFLOW_TRACKING_URI"] == uri
+
+
+def test_secrets_in_addresses_are_refused_all_at_once_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REFIT_STORE", f"s3://ann:{SECRET}@bucket/store")
+    monkeypatch.setenv("REFIT_S3_ENDPOINT_URL", f"https://ann:{SECRET}@s3.example")
+    monkeypatch.setenv("PREFECT_API_URL", f"https://ann:{SECRET}@prefect.example/api")
+    with pytest.raises(SettingsError, match="AWS_SECRET_ACCESS_KEY") as caught:
+        load_place()
+    said = str(caught.value)
+    assert [line.split()[0] for line in said.splitlines()] == [
+        "REFIT_STORE", "REFIT_S3_ENDPOINT_URL", "PREFECT_API_URL",
+    ]  # fmt: skip
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("field", ["store_uri", "s3_endpoint_url", "tracking_uri"])
+def test_no_place_holds_a_secret(field: str) -> None:
+    values = {"home": "/h", "store_uri": "/h/store", "tracking_uri": "sqlite:///h/mlflow.db"}
+    with pytest.raises(ValidationError, match="holds a name or password") as caught:
+        Place(**{**values, field: f"https://ann:{SECRET}@host"})  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
+
+
+def test_a_recipe_with_secrets_is_refused_and_does_not_show_them() -> None:
+    values = {
+        "name": "a", "data": {"train": f"s3://ann:{SECRET}@b/a.csv", "test": "b.csv"},
+        "base": {"model": f"https://ann:{SECRET}@hub/m", "revision": 5}, "gate": {"minimum": 0.5},
+    }  # fmt: skip
+    with pytest.raises(RecipeError, match="boto3 and the hub take their own variables") as caught:
+        parse_recipe(values)
+    assert SECRET not in str(caught.value)
+    assert [problem.partition(":")[0] for problem in caught.value.problems[:2]] == [
+        "data.train", "base.model",
+    ]  # fmt: skip
+
+
+def test_a_recipe_that_names_a_secret_of_the_environment_does_not_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    named = (
+        "${AWS_SECRET_ACCESS_KEY}",
+        "$AWS_SECRET_ACCESS_KEY",
+        "{{ env.AWS_SECRET_ACCESS_KEY }}",
+    )
+    for text in named:
+        recipe = parse_recipe(
+            {"name": "a", "description": text, "data": {"source": f"/data/{text}.csv"},
+             "base": {"model": f"/models/{text}"}, "gate": {"minimum": 0.5}},
+        )  # fmt: skip
+        assert (recipe.description, recipe.data.source) == (text, f"/data/{text}.csv")
+        assert SECRET not in recipe.model_dump_json()
