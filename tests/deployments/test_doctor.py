@@ -1,12 +1,18 @@
 """doctor: what is well, what is not, and how to mend it."""
 
+import http.server
 import json
+import socket
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 from packaging.requirements import Requirement
 
+from deployments.access import open_doors
 from deployments.doctor import Finding, _tried, judge_version
+from tasks.place import Place
 from tests.terminal import terminal
 
 LOOKED_AT = {"python", "torch", "prefect", "mlflow", "store", "base model", "processor"}
@@ -75,3 +81,56 @@ def test_what_does_not_answer_is_named_with_its_setting(tmp_path: Path) -> None:
     }
     assert nowhere in broken["prefect"]["found"]
     assert "Traceback" not in done.err
+
+
+class _Server(http.server.BaseHTTPRequestHandler):
+    """Answers everybody, or only whoever brings a password."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def own_address() -> str:
+    """An address of this machine that others can reach; the test skips where there is none."""
+    for addresses in psutil.net_if_addrs().values():
+        for found in addresses:
+            if found.family == socket.AF_INET and not found.address.startswith("127."):
+                return found.address
+    pytest.skip("this machine has no address but the loopback's")
+
+
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_servers_that_let_strangers_in_are_warned_of_where_others_can_reach_them(
+    status: int, tmp_path: Path
+) -> None:
+    handler = type("Handler", (_Server,), {"status": status})
+    with http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+        def doors(host: str) -> list[str]:
+            url = f"http://{host}:{server.server_port}"
+            place = Place(
+                home=str(tmp_path), store_uri="s3://bucket/store", s3_endpoint_url=url,
+                tracking_uri=url, is_tracking_embedded=False,
+            )  # fmt: skip
+            return [door.service for door in open_doors(place, f"{url}/api")]
+
+        far, near = doors(own_address()), doors("localhost")
+        server.shutdown()
+    assert near == []
+    assert far == (["prefect", "mlflow", "store"] if status == 200 else [])
+
+
+def test_a_warning_is_marked_and_fails_nothing() -> None:
+    marks = [
+        Finding("a", True, "").mark,
+        Finding("a", True, "", "mend").mark,
+        Finding("a", False, "", "m").mark,
+    ]
+    assert marks == ["✓", "!", "✗"]
