@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 
 import pandas as pd
-from prefect import task
 
 from data_checks.checks import CheckOutcome, check_snapshot
 from data_checks.config import DATA_VERSION, ChecksConfig, DataConfig, SplitConfig
@@ -13,15 +12,15 @@ from records.data import SPLITS, DataRef, SnapshotRef, Split, SplitRef, is_defau
 from records.task import TASKS
 from records.text import NORMALISE_VERSION
 from tasks.ingest import SNAPSHOT_FILE, snapshot_key
+from tasks.kept import kept_task, was_found
 from tasks.objects import Store
 from tasks.payload import has_folder, open_folder, put_folder, read_manifest
 from tasks.place import Place
-from tasks.retries import RETRIED
 
 log = logging.getLogger("refit")
 
 
-@task(name="check", task_run_name="check and split the rows", **RETRIED)
+@kept_task(name="check", run_name="check and split the rows")
 def check(
     place: Place,
     snapshot: SnapshotRef,
@@ -38,6 +37,7 @@ def check(
     key = data_key(snapshot, data, checks, split)
     prefix = f"data/{key}"
     if has_folder(store, prefix):
+        was_found(f"these rows were checked and split before: data {key[:8]}")
         return DataRef.model_validate(read_manifest(store, prefix)["data"])
     folder = open_folder(store, snapshot_key(snapshot), place.cache)
     with place.scratch() as scratch:

@@ -4,7 +4,6 @@ import logging
 from datetime import UTC, datetime
 from itertools import count
 
-from prefect import task
 from pydantic import ValidationError
 
 from models.gate import GATE_VERSION, decide
@@ -14,6 +13,7 @@ from records.decision import GateRecord
 from records.document import DecisionFile
 from records.evaluation import Evaluation, IndexEntry
 from records.policy import GatePolicy
+from tasks.kept import kept_task, was_found
 from tasks.ledger import (
     ChampionChanged,
     LedgerError,
@@ -24,7 +24,6 @@ from tasks.ledger import (
 )
 from tasks.objects import Store
 from tasks.place import Place
-from tasks.retries import RETRIED
 from tasks.stamped import put_stamped, read_stamped
 
 log = logging.getLogger("refit")
@@ -34,7 +33,7 @@ class DecisionError(LedgerError):
     """A decision that is not there, or whose bytes were changed."""
 
 
-@task(name="decide", task_run_name="decide: promote or refuse", **RETRIED)
+@kept_task(name="decide", run_name="decide: promote or refuse")
 def decide_challenger(
     place: Place,
     name: str,
@@ -54,7 +53,9 @@ def decide_challenger(
     record = gather(store, name, data, evaluation, policy, salt)
     index_key = f"decisions/{name}/index/{record.decision_key}.json"
     if store.exists(index_key):
-        return read_stamped(store, index_key, IndexEntry), True
+        known = read_stamped(store, index_key, IndexEntry)
+        was_found(f"this was decided on {known.time}: {known.verdict}")
+        return known, True
     file = DecisionFile(record=record, decision=decide(record))
     store.write(decision_path(name, file.digest), file.to_json())
     entry = IndexEntry(

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from prefect import task
 
 from data_checks.items import as_items, slice_column
 from models.base import read_lineage
@@ -21,10 +20,10 @@ from records.evaluation import Candidate, Evaluation
 from records.policy import SlicePolicy
 from records.scores import Scorecard, TestItems
 from tasks.check import read_split
+from tasks.kept import kept_task, was_found
 from tasks.objects import CorruptObject, IncompletePayload, MissingObject, Store
 from tasks.payload import open_folder
 from tasks.place import Place
-from tasks.retries import RETRIED
 from tasks.stamped import read_stamped, write_stamped
 from tasks.train import examples_of, find_base
 
@@ -35,7 +34,7 @@ class ScoringCrashed(RuntimeError):
     """A scoring process was killed (out of memory, a signal): a fault, not a verdict."""
 
 
-@task(name="evaluate", task_run_name="score challenger and champion on the same items", **RETRIED)
+@kept_task(name="evaluate", run_name="score challenger and champion on the same items")
 def evaluate(
     place: Place,
     data: DataRef,
@@ -85,6 +84,8 @@ def evaluate(
         expected_baselines=_expected(data, cards) if with_baselines else (),
     )
     key = f"evaluations/{evaluation.digest}.json"
+    if store.exists(key):
+        was_found(f"these models were scored on these items before: evaluation {key[12:20]}")
     write_stamped(store, key, evaluation)
     return key
 

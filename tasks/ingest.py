@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prefect import task
 
 from data_checks.config import DataConfig
 from data_checks.rows import Row
 from records.base import canonical_json
 from records.data import SnapshotRef, SourceFile
 from records.task import Task
+from tasks.kept import kept_task, was_found
 from tasks.payload import has_folder, put_folder
 from tasks.place import Place
-from tasks.retries import RETRIED
 from tasks.sources import open_sources
 
 log = logging.getLogger("refit")
@@ -26,7 +25,7 @@ BATCH_ROWS = 20_000
 SNAPSHOT_FILE = "rows.parquet"
 
 
-@task(name="ingest", task_run_name="read the rows", **RETRIED)
+@kept_task(name="ingest", run_name="read the rows")
 def ingest(place: Place, data: DataConfig, task_name: Task = "classification") -> SnapshotRef:
     """Stream every source into one Parquet file and store it under its content's digest.
 
@@ -55,7 +54,9 @@ def ingest(place: Place, data: DataConfig, task_name: Task = "classification") -
             language=data.target_language,
         )
         prefix = snapshot_key(ref)
-        if not has_folder(store, prefix):
+        if has_folder(store, prefix):
+            was_found(f"these rows are stored already: snapshot {ref.snapshot_digest[:8]}")
+        else:
             put_folder(store, prefix, folder, {"snapshot": ref.model_dump(mode="json")})
     log.info("snapshot %s: %d rows from %d files", ref.snapshot_digest[:8], num_rows, len(files))
     return ref

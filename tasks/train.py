@@ -18,6 +18,7 @@ from records.document import CurvePoint, TrainResult
 from records.task import TASKS
 from tasks.check import read_split
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
+from tasks.kept import kept_task, was_found
 from tasks.objects import Store
 from tasks.payload import has_folder, open_folder, put_folder
 from tasks.place import Place
@@ -87,7 +88,7 @@ def train_key(data: DataRef, base_digest: str, config: TrainConfig) -> str:
     )
 
 
-@task(name="train", task_run_name="fine-tune the challenger", **RETRIED)
+@kept_task(name="train", run_name="fine-tune the challenger")
 def train_challenger(
     place: Place, name: str, data: DataRef, base: BaseConfig, config: TrainConfig, key: str
 ) -> TrainResult:
@@ -104,7 +105,7 @@ def train_challenger(
     store = place.open()
     done = read_result(store, key)
     if done is not None and has_folder(store, done.model_key):
-        log.info("this training was done before: model %s", done.model_digest[:8])
+        was_found(f"this training was done before: model {done.model_digest[:8]}")
         return done
     found = find_base(place, base, data)
     with place.scratch() as scratch:
