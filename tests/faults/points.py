@@ -27,12 +27,14 @@ DIGEST = re.compile(r"[0-9a-f]{32,64}|(?<=-)[0-9a-f]{8}(?=/)|[0-9a-f]{12}(?=/)")
 
 
 class Points:
-    """Notes every point in a file, and kills the own process group at the one that is named."""
+    """Notes every point in a file, and kills the own process group at the one that is named, or at
+    the n-th, `#n`."""
 
     def __init__(self, kill_at: str, record: Path) -> None:
         self.kill_at = kill_at
         self.file = record.open("a", encoding="utf-8")
         self.counts: Counter[str] = Counter()
+        self.num_passed = 0
         self.lock = threading.Lock()
 
     def install(self) -> None:
@@ -74,5 +76,6 @@ class Points:
     def _pass(self, point: str) -> None:
         self.file.write(f"{point}\n")
         self.file.flush()
-        if point == self.kill_at:
+        self.num_passed += 1
+        if self.kill_at in (point, f"#{self.num_passed}"):
             os.killpg(0, signal.SIGKILL)

@@ -89,9 +89,14 @@ class Zygote:
         return json.loads(self.process.stdout.readline())
 
     def start(
-        self, world: World, *arguments: str, kill_at: str = "", **environment: str
+        self,
+        world: World,
+        *arguments: str,
+        kill_at: str = "",
+        module: str = "deployments.cli",
+        **environment: str,
     ) -> Command:
-        """Start `refit <arguments>` in a world."""
+        """Start `refit <arguments>` in a world, or another module's `main`."""
         self.num_started += 1
         output = world.home / f"output-{self.num_started}.txt"
         points = world.home / f"points-{self.num_started}.txt"
@@ -104,6 +109,7 @@ class Zygote:
                     "output": str(output),
                     "points": str(points),
                     "kill_at": kill_at,
+                    "module": module,
                 }
             }
         )

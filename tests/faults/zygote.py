@@ -5,6 +5,7 @@ come as lines of JSON on stdin, answers go to stdout: `{"start": {...}}` gives a
 `{"wait": id}` its exit code (negative: the signal that killed it).
 """
 
+import importlib
 import json
 import os
 import signal
@@ -65,7 +66,6 @@ def _become(order: dict[str, Any]) -> None:
     import mlflow
 
     import tasks.evaluate
-    from deployments.cli import main
     from tests.faults.points import Points
 
     mlflow.set_system_metrics_sampling_interval(1)
@@ -73,7 +73,7 @@ def _become(order: dict[str, Any]) -> None:
     Points(order["kill_at"], Path(order["points"])).install()
     sys.argv = ["refit", *order["arguments"]]
     try:
-        main()
+        importlib.import_module(order["module"]).main()
         code = 0
     except SystemExit as exc:
         code = int(exc.code or 0)

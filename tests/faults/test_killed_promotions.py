@@ -1,0 +1,147 @@
+"""Two promotions at once, and one is killed at a random write: no gap, no double, one head.
+
+Real processes on a folder store and MLflow's database. What is promoted is registered before, so that
+a trial takes a second: `test_kill.py` kills registrations.
+"""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from models.gate import decide
+from records.base import digest_of, file_sha256
+from records.document import DecisionFile, TrainResult
+from tasks.decide import decision_path
+from tasks.ledger import ChampionChanged, history, verify
+from tasks.payload import put_folder
+from tasks.promote import promote
+from tasks.reconcile import reconcile
+from tasks.registry import TAG_DIGEST
+from tests.faults.promotions import LOST
+from tests.faults.runs import Command, Zygote
+from tests.models.gate_records import items_of, record_of
+from tests.world import World
+
+pytest_plugins = ["tests.worlds"]
+
+NAME = "raced"
+NUM_TRIALS = 20
+SEED = 20261124
+AHEAD_S = 0.5
+"""Both processes are up by then."""
+
+
+class Throne:
+    """A ledger with its registry, and challengers with a decision each."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.num_models = 0
+        base = record_of(items=items_of(200), name=NAME)
+        self.file = DecisionFile(record=base, decision=decide(base))
+        assert self.file.decision.verdict == "promote"
+        world.registry.client.create_registered_model(NAME)
+
+    def challenger(self) -> tuple[TrainResult, str]:
+        """A registered model with a decision against today's head: its training, and the decision."""
+        self.num_models += 1
+        folder = self.world.home / f"model-{self.num_models}"
+        folder.mkdir()
+        (folder / "weights").write_text(f"{self.num_models}")
+        digest = digest_of({"weights": file_sha256(folder / "weights")})
+        put_folder(self.world.store, f"models/{digest}", folder)
+        self.world.registry.client.create_model_version(
+            NAME, folder.as_uri(), tags={TAG_DIGEST: digest}
+        )
+        record = self.file.record
+        judged = record.model_copy(
+            update={
+                "challenger": record.challenger.model_copy(update={"model_digest": digest}),
+                "ledger_sequence": len(history(self.world.store, NAME)),
+            }
+        )
+        file = self.file.model_copy(update={"record": judged})
+        self.world.store.write(decision_path(NAME, file.digest), file.to_json())
+        train = TrainResult(
+            train_key=digest, model_digest=digest, model_key=f"models/{digest}", base="b",
+            base_digest="b", base_lineage_known=True, num_steps=1, best_step=1, metric="accuracy",
+            best_value=1.0, curve=(), seed=1, dtype="fp32", device="cpu", wall_s=1.0,
+            samples_per_s=1.0, tokens_per_s=1.0, peak_memory_bytes=1, num_truncated={},
+        )  # fmt: skip
+        return train, file.digest
+
+    def start(
+        self, zygote: Zygote, train: TrainResult, decision: str, at_s: float, kill_at: str
+    ) -> Command:
+        """Promote in a process of its own at an instant of the machine's clock."""
+        path = self.world.home / f"{train.model_digest}.json"
+        path.write_bytes(train.to_json())
+        return zygote.start(
+            self.world, NAME, decision, str(path), f"{at_s}", kill_at=kill_at,
+            module="tests.faults.promotions",
+        )  # fmt: skip
+
+    def check(self, num_entries: int) -> None:
+        """One chain without gap or double, and everything follows its head."""
+        entries = history(self.world.store, NAME)
+        assert verify(self.world.store, NAME) == []
+        assert [entry.sequence for entry in entries] == list(range(1, num_entries + 1))
+        decisions = [entry.decision_digest for entry in entries]
+        assert len(set(decisions)) == len(decisions)
+        registry = self.world.registry
+        assert reconcile.fn(self.world.place, NAME) == registry.alias_version(NAME)
+        assert registry.alias_version(NAME) == entries[-1].version
+        assert registry.mirrored_head(NAME) == (num_entries, entries[-1].digest)
+        assert len(registry.versions(NAME)) == self.num_models, "no version twice"
+
+
+@pytest.fixture(scope="module")
+def throne(tmp_path_factory: pytest.TempPathFactory) -> Throne:
+    home = tmp_path_factory.mktemp("throne") / "home"
+    home.mkdir()
+    return Throne(World(home, Path("nowhere")))
+
+
+def race(throne: Throne, zygote: Zygote, kill_at: str) -> tuple[int, int, int]:
+    """Both exit codes, the first one's process being killed there, and the points that it passed."""
+    pair = [throne.challenger(), throne.challenger()]
+    at_s = time.monotonic() + AHEAD_S
+    kills = (kill_at, "")
+    commands = [
+        throne.start(zygote, train, decision, at_s, kill)
+        for (train, decision), kill in zip(pair, kills, strict=True)
+    ]
+    codes = [command.wait() for command in commands]
+    said = "\n".join(command.said for command in commands)
+    assert codes[0] in (0, LOST, -9), said
+    assert codes[1] in (0, LOST), said
+    num_points = len(commands[0].points.read_text("utf-8").splitlines())
+    # Whoever was killed is run again: it finds its own entry, or that it came second.
+    train, decision = pair[0]
+    try:
+        promote.fn(throne.world.place, NAME, NAME, train, decision, "# card", "ann", "because")
+        has_won = True
+    except ChampionChanged:
+        has_won = False
+    assert has_won != (codes[1] == 0), "exactly one of the two won"
+    return codes[0], codes[1], num_points
+
+
+def test_of_two_promotions_one_is_killed_and_the_alias_ends_at_the_one_head(
+    throne: Throne, zygote: Zygote
+) -> None:
+    _, _, num_points = race(throne, zygote, kill_at="")
+    throne.check(1)
+    draw = random.Random(SEED)
+    num_killed, num_won = 0, 0
+    for trial in range(NUM_TRIALS):
+        number = draw.randint(1, num_points)
+        first, second, _ = race(throne, zygote, kill_at=f"#{number}")
+        throne.check(trial + 2)
+        num_killed += first == -9
+        num_won += second == 0
+    print(f"{num_killed} of {NUM_TRIALS} were killed, in {num_won} the other one won")
+    assert num_killed >= NUM_TRIALS // 2
+    assert 0 < num_won < NUM_TRIALS, "one side always won: these were no races"
