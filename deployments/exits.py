@@ -6,6 +6,7 @@ from enum import IntEnum
 from models.errors import TrainingInterrupted
 from records.address import without_userinfo
 
+FULL = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 ROOMS = frozenset({"records", "models", "data_checks", "report", "tasks", "flows", "deployments"})
 
 
@@ -53,12 +54,17 @@ def explain_exception(exc: BaseException) -> tuple[str, Exit]:
 
     Of our own, those that a store, a ledger or another run brings about are faults as well.
     """
-    said = without_userinfo(str(exc))
+    from tasks.retries import explain, may_pass
+
+    said = without_userinfo(explain(exc))
     if isinstance(exc, TrainingInterrupted) or _is_state(exc):
         return said, Exit.FAULT
     if not_let_in := _not_let_in(exc):
         return not_let_in, Exit.USAGE
-    if _is_passing(exc):
+    if (full := _full_disk(exc)) is not None:
+        again = "free space, then run the same command again: it goes on from what is stored"
+        return f"{without_userinfo(full)}\nThe disk is full: {again}.", Exit.FAULT
+    if may_pass(exc):
         return f"{said}\nThis may pass: run the same command again.", Exit.FAULT
     if isinstance(exc, ValueError) and type(exc).__module__.partition(".")[0] in ROOMS:
         return said, Exit.USAGE
@@ -81,10 +87,14 @@ def _not_let_in(exc: BaseException) -> str:
     return f"{server} answered {status}; check {variables}, and what its user may do"
 
 
-def _is_passing(exc: BaseException) -> bool:
-    from tasks.objects import StoreUnreachable
-
-    return isinstance(exc, StoreUnreachable)
+def _full_disk(exc: BaseException) -> str | None:
+    """What was written when a disk was full, by whoever wrote: os, SQLite, safetensors, Arrow."""
+    found: BaseException | None = exc
+    while found is not None:
+        if any(words in str(found) for words in FULL):
+            return str(found).partition("\n")[0]
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _is_state(exc: BaseException) -> bool:

@@ -21,6 +21,7 @@ from flows.reconcile import reconcile_all
 from flows.retrain import retrain
 from flows.rollback import rollback
 from flows.schedule import ScheduleConfig
+from flows.settings import QUIET
 from flows.watch import watch
 from report.markdown import escape_markdown
 from tasks.reaper import BEAT_S
@@ -32,8 +33,12 @@ Waiting, the runs of a dense schedule would pile up before the one that a person
 TAG = "refit"
 RECONCILE_S = 60.0
 """DESIGN: the alias is right at latest one interval after it was made wrong."""
-VARIABLES = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEAT_S)}
-"""Of every run: by its beats the reaper knows that it lives."""
+VARIABLES = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": QUIET["MLFLOW_HTTP_REQUEST_MAX_RETRIES"],
+    "PREFECT_CLIENT_MAX_RETRIES": QUIET["PREFECT_CLIENT_MAX_RETRIES"],
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEAT_S),
+}
+"""Of every run, wherever it runs: what decides how long it waits, and whether it is taken for dead."""
 
 
 class Deployment(NamedTuple):

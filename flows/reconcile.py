@@ -10,6 +10,7 @@ from tasks.ledger import LedgerError, known_ledgers
 from tasks.orchestrator import end_suspended_run
 from tasks.place import Place
 from tasks.reconcile import reconcile
+from tasks.retries import patience
 
 log = logging.getLogger("refit")
 
@@ -33,15 +34,16 @@ def reconcile_all(names: list[str] | None = None) -> dict[str, str]:
     """
     log.setLevel(logging.INFO)
     place = load_place()
-    expire(place)
     versions: dict[str, str] = {}
     problems: list[str] = []
-    for name in names or known_ledgers(place.open()):
-        try:
-            versions[name] = reconcile(place, name)
-        except LedgerError as exc:
-            log.error("%s", exc)
-            problems.append(str(exc))
+    with patience(place.outage_s):
+        expire(place)
+        for name in names or known_ledgers(place.open()):
+            try:
+                versions[name] = reconcile(place, name)
+            except LedgerError as exc:
+                log.error("%s", exc)
+                problems.append(str(exc))
     if problems:
         raise ReconcileFailed("\n".join(problems))
     log.info("%d aliases agree with their ledgers", len(versions))

@@ -62,6 +62,7 @@ from tasks.publish import (
 )
 from tasks.reconcile import reconcile
 from tasks.registry import Registry
+from tasks.retries import patience
 from tasks.train import base_digest, check_registered, read_result, train_challenger, train_key
 
 log = logging.getLogger("refit")
@@ -97,7 +98,8 @@ def retrain(
         actor=actor or own_name(),
         reason=reason,
     )
-    result = run(request)
+    with patience(request.place.outage_s):
+        result = run(request)
     tell_streak(request.recipe.notify, request.recipe.name, result.outcome)
     # Prefect unwraps a state: callers get the result, the UI a run named Promoted, Refused, ...
     name = result.outcome.replace("_", " ").capitalize()

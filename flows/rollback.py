@@ -4,7 +4,6 @@ import logging
 from typing import Annotated
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import Field
 
@@ -15,8 +14,9 @@ from records.evaluation import RunResult
 from records.ledger import LedgerEntry
 from report.markdown import escape_markdown
 from tasks.changes import roll_back
-from tasks.publish import artifact_key
+from tasks.publish import artifact_key, create_markdown_artifact
 from tasks.registry import Registry
+from tasks.retries import patience
 
 log = logging.getLogger("refit")
 
@@ -47,14 +47,15 @@ def rollback(
     """Bring an earlier champion back, bar the present one, and hold promotions until released."""
     log.setLevel(logging.INFO)
     place = load_place()
-    entry = roll_back(
-        place, name, to_version=to_version or None, actor=actor or own_name(), reason=reason
-    )
-    create_markdown_artifact(
-        rollback_markdown(name, entry, Registry(place).version_url(name, entry.version)),
-        key=artifact_key(name, "rollback"),
-        description=f"{name} is back at version {entry.version}",
-    )
+    with patience(place.outage_s):
+        entry = roll_back(
+            place, name, to_version=to_version or None, actor=actor or own_name(), reason=reason
+        )
+        create_markdown_artifact(
+            rollback_markdown(name, entry, Registry(place).version_url(name, entry.version)),
+            key=artifact_key(name, "rollback"),
+            description=f"{name} is back at version {entry.version}",
+        )
     summary = f"Version {entry.version} is champion again; promotions are held until released."
     result = RunResult(name=name, outcome="rolled_back", summary=summary, version=entry.version)
     return Completed(name="Rolled back", message=summary, data=result)  # type: ignore[return-value]

@@ -5,6 +5,7 @@
 | REFIT_HOME | local folder for everything embedded | `.refit` |
 | REFIT_STORE | folder or `s3://bucket/prefix` | `$REFIT_HOME/store` |
 | REFIT_S3_ENDPOINT_URL | S3 server other than AWS | none |
+| REFIT_OUTAGE_S | seconds that a run waits for a service that is away | 120 |
 | REFIT_SERVE_PASSWORD | what `refit serve` asks for | none: loopback only |
 | REFIT_LISTEN_TOKEN | what `refit listen` asks for | none: loopback only |
 | REFIT_NOTIFY_URL | where `refit deploy` lets Prefect tell what happened: a webhook, or Apprise's mailto:// ... | nobody is told |
@@ -24,17 +25,22 @@ from pathlib import Path
 
 from records.address import holds_userinfo, userinfo, without_userinfo
 from tasks.place import Place
+from tasks.retries import OUTAGE_S
 
+MAX_OUTAGE_S = 86400.0
 QUIET = {
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Its own seven retries take four minutes a call; tasks/retries.py comes on top.
+    # Its own seven retries take four minutes a call, and at a terminal somebody waits for them;
+    # in a flow, tasks/retries.py comes on top.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # With a server, MLflow prints links among the JSON on stdout.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # Its delays double from two seconds: six survive a minute for sure.
+    "PREFECT_CLIENT_MAX_RETRIES": "6",
     # By its beats the reaper knows that a run lives; Prefect's own are three minutes apart.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "refit",
@@ -66,13 +72,16 @@ def load_place() -> Place:
     """Where this process keeps and finds things.
 
     Raises:
-        SettingsError: addresses with a name or password in them, which logs and pages would show.
+        SettingsError: addresses with a name or password in them, which logs and pages would show,
+            or a number that is none.
     """
-    if problems := [
+    problems = [
         f"{name} holds a name or password, which logs would show; give it as {own}"
         for name, own in OWN_VARIABLES.items()
         if holds_userinfo(os.environ.get(name, ""))
-    ]:
+    ]
+    outage_s = _outage_s(problems)
+    if problems:
         raise SettingsError("\n".join(problems))
     home = Path(os.environ.get("REFIT_HOME", ".refit")).expanduser().resolve()
     embedded = f"sqlite:///{home / 'mlflow.db'}"
@@ -83,6 +92,7 @@ def load_place() -> Place:
         s3_endpoint_url=os.environ.get("REFIT_S3_ENDPOINT_URL"),
         tracking_uri=tracking_uri,
         is_tracking_embedded=tracking_uri == embedded,  # MLflow sets the variable when it is used
+        outage_s=outage_s,
     )
 
 
@@ -98,6 +108,18 @@ def _tracking_address(uri: str) -> str:
         os.environ["MLFLOW_TRACKING_PASSWORD"] = password
         os.environ["MLFLOW_TRACKING_URI"] = address
     return address
+
+
+def _outage_s(problems: list[str]) -> float:
+    """Seconds; says so in `problems` where the variable holds no possible number of them."""
+    text = os.environ.get("REFIT_OUTAGE_S", str(OUTAGE_S))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_OUTAGE_S:
+        problems.append(f"REFIT_OUTAGE_S={text!r} is no number of seconds from 0 to 86400")
+    return seconds
 
 
 def prepare_environment(place: Place, *, console_level: str = "ERROR") -> None:

@@ -11,6 +11,7 @@ from flows.schedule import WatchConfig
 from flows.settings import load_place
 from tasks.ingest import ingest
 from tasks.place import Place
+from tasks.retries import patience
 from tasks.watch import News, announce, look
 
 log = logging.getLogger("refit")
@@ -27,7 +28,9 @@ SAID: dict[News, str] = {
 def watch(recipe: RecipeValues) -> str:
     """Read the recipe's data as `retrain` would, where it changed, and announce what is new."""
     log.setLevel(logging.INFO)
-    news = find_news(load_place(), parse_recipe(recipe))
+    place = load_place()
+    with patience(place.outage_s):
+        news = find_news(place, parse_recipe(recipe))
     name = {"new": "New data", "none": "Nothing new"}.get(news, "Waiting")
     return Completed(name=name, message=SAID[news], data=news)  # type: ignore[return-value]
 

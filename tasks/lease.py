@@ -20,6 +20,7 @@ import psutil
 
 from records.base import Record
 from tasks.objects import MissingObject, Store, StoreError
+from tasks.retries import patience
 
 log = logging.getLogger("refit")
 
@@ -97,7 +98,7 @@ def lease(store: Store, key: str, *, lease_s: float = LEASE_S) -> Iterator[int]:
     finally:
         is_over.set()
         beating.join()
-        with suppress(StoreError):  # then it runs out
+        with patience(0), suppress(StoreError):  # then it runs out
             _release(store, key, token)
 
 

@@ -3,12 +3,13 @@
 Errors say what, where and the next step, and never hold a secret:
 
     ValueError
-    └── StoreError                   refused for good: a bad key, an unknown scheme, a full disk
+    └── StoreError                   refused for good: a bad key, an unknown scheme
         ├── MissingObject            there is no object of that key
         ├── MissingBucket            there is no such bucket
         ├── CorruptObject            the bytes are not those that the manifest names
         ├── IncompletePayload        a folder without its manifest: its writer never finished
         ├── AccessDenied             credentials are absent, wrong, or lack the right
+        ├── DiskFull                 no room for another byte; what is stored stays whole
         ├── ConditionalWriteIgnored  put_if_absent overwrote: no ledger may live here
         └── StoreUnreachable         a fault that may pass (refused, timed out, 5xx): retry is safe
 """
@@ -49,6 +50,10 @@ class IncompletePayload(StoreError):
 
 class AccessDenied(StoreError):
     """Credentials are absent, wrong, or lack the right."""
+
+
+class DiskFull(StoreError):
+    """No room for another byte; what is stored stays whole."""
 
 
 class ConditionalWriteIgnored(StoreError):

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect import artifacts, task
 
 from data_checks.items import as_items
 from models.corpus import CORPUS_METRICS, as_array
@@ -32,12 +31,15 @@ from tasks.objects import MissingObject, Store, StoreError
 from tasks.payload import open_folder
 from tasks.place import Place
 from tasks.registry import Registry
-from tasks.retries import RETRIED
+from tasks.retries import RETRIED, patient
 
 log = logging.getLogger("refit")
 
 NUM_SHOWN_FLIPS = 60
 NUM_REASONS = 10
+
+create_markdown_artifact = patient(artifacts.create_markdown_artifact)
+create_table_artifact = patient(artifacts.create_table_artifact)
 
 
 @task(name="report", task_run_name="write the report", **RETRIED)

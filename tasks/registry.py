@@ -1,21 +1,24 @@
 """MLflow: one run per train key, one version per digest, and the alias as a projection."""
 
+import functools
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
 
 import mlflow
+import requests
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
+from mlflow.tracking.fluent import run_id_to_system_metrics_monitor
 from mlflow.types import ColSpec, Schema
 
 from models.classification import load_pipeline
@@ -25,6 +28,7 @@ from records.document import CurvePoint
 from records.ledger import LedgerEntry
 from records.task import TASKS, Task
 from tasks.place import Place
+from tasks.retries import RegistryUnreachable, may_pass, patience, patient
 
 log = logging.getLogger("refit")
 
@@ -63,6 +67,35 @@ class RegistryError(ValueError):
     """The registry does not hold what was asked of it."""
 
 
+class _Placed(Protocol):
+    @property
+    def place(self) -> Place: ...
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Self_ = TypeVar("Self_", bound=_Placed)
+
+
+def served(method: Callable[Concatenate[Self_, P], R]) -> Callable[Concatenate[Self_, P], R]:
+    """A method that asks MLflow: it waits for a server that is away, and names it in the end."""
+
+    @functools.wraps(method)
+    def asked(self: Self_, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(self, *args, **kwargs)
+        except (MlflowException, requests.RequestException) as exc:
+            if not may_pass(exc):
+                raise
+            said = without_userinfo(str(exc)).splitlines()[0][:200]
+            raise RegistryUnreachable(
+                f"MLflow at {without_userinfo(self.place.tracking_uri)} fails; start it, or correct "
+                f"MLFLOW_TRACKING_URI, and run again. It said: {said}"
+            ) from exc
+
+    return patient(asked)
+
+
 class Registry:
     """A thin, idempotent face of one MLflow server or database."""
 
@@ -80,20 +113,45 @@ class Registry:
         self, *, experiment: str, train_key: str, params: dict[str, Any], tags: dict[str, str]
     ) -> Iterator["TrainingRun"]:
         """The one run of a train key: found again, or created; system metrics are sampled in it."""
+        run_id = self._begin(experiment, train_key, params, tags)
+        try:
+            yield TrainingRun(self, run_id)
+        except BaseException:
+            with patience(0), suppress(RegistryUnreachable):  # what happened is the news
+                self._end(run_id, "FAILED")
+            raise
+        self._end(run_id, "FINISHED")
+
+    @served
+    def _begin(
+        self, experiment: str, train_key: str, params: dict[str, Any], tags: dict[str, str]
+    ) -> str:
+        if mlflow.active_run() is not None:
+            mlflow.end_run("FAILED")  # of a try that came half way
         experiment_id = self._experiment_id(experiment)
         found = self.client.search_runs(
             [experiment_id], f"tags.`{TAG_TRAIN_KEY}` = '{train_key}'", max_results=1
         )
-        with mlflow.start_run(
+        run = mlflow.start_run(
             run_id=found[0].info.run_id if found else None,
             experiment_id=experiment_id,
             run_name=f"{experiment} {train_key[:8]}",
             tags={TAG_TRAIN_KEY: train_key, **tags},
             log_system_metrics=True,
-        ) as run:
-            known = found[0].data.params if found else {}
-            mlflow.log_params({name: p for name, p in params.items() if name not in known})
-            yield TrainingRun(self.client, run.info.run_id)
+        )
+        known = found[0].data.params if found else {}
+        mlflow.log_params({name: p for name, p in params.items() if name not in known})
+        return str(run.info.run_id)
+
+    @served
+    def _end(self, run_id: str, status: str) -> None:
+        monitor = run_id_to_system_metrics_monitor.pop(run_id, None)
+        if monitor is not None:
+            monitor.finish()
+        if mlflow.active_run() is not None:
+            mlflow.end_run(status)
+        else:  # MLflow forgets a run before it has told its server
+            self.client.set_terminated(run_id, status)
 
     def _experiment_id(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -104,6 +162,7 @@ class Registry:
             location = (Path(self.place.home) / "mlartifacts" / name).as_uri()
         return str(self.client.create_experiment(name, artifact_location=location))
 
+    @served
     def has_run(self, run_id: str) -> bool:
         """Whether the run is there: an MLflow restored from a backup knows nothing of later ones."""
         try:
@@ -113,6 +172,7 @@ class Registry:
                 return False
             raise
 
+    @served
     def log_artifacts(self, run_id: str, folder: Path, artifact_path: str) -> None:
         """Copy a folder's files into a run; a run that is gone is said and passed over."""
         if not self.has_run(run_id):
@@ -120,6 +180,7 @@ class Registry:
             return
         self.client.log_artifacts(run_id, str(folder), artifact_path)
 
+    @served
     def run_url(self, run_id: str) -> str:
         """Page of a run, where MLflow is a server; empty for an embedded database."""
         if not self.has_pages or not self.has_run(run_id):
@@ -145,6 +206,7 @@ class Registry:
 
     # Versions
 
+    @served
     def versions(self, name: str) -> list[ModelVersion]:
         """All versions of a model, lowest first; empty where the model is unknown."""
         found = self.client.search_model_versions(f"name='{name}'")
@@ -156,6 +218,7 @@ class Registry:
             (v for v in self.versions(name) if v.tags.get(TAG_DIGEST) == model_digest), None
         )
 
+    @served
     def register(
         self,
         *,
@@ -216,6 +279,7 @@ class Registry:
 
     # The alias, a projection of the ledger
 
+    @served
     def alias_version(self, name: str) -> str:
         """Version that the alias names; empty for none."""
         try:
@@ -226,6 +290,7 @@ class Registry:
             raise
         return str(model.aliases.get(ALIAS, ""))
 
+    @served
     def set_alias(self, name: str, version: str) -> None:
         """Point the alias at a version; the empty version removes it."""
         if version:
@@ -233,6 +298,7 @@ class Registry:
         else:
             self.client.delete_registered_model_alias(name, ALIAS)
 
+    @served
     def mirror_head(self, name: str, entry: LedgerEntry) -> None:
         """Note the ledger's head at the registered model, against a ledger whose tail was cut."""
         head = json.dumps({"sequence": entry.sequence, "hash": entry.digest})
@@ -244,6 +310,7 @@ class Registry:
             self._create_model(name)  # a database that was emptied; a retired model has no version
             self.client.set_registered_model_tag(name, TAG_HEAD, head)
 
+    @served
     def mirrored_head(self, name: str) -> tuple[int, str]:
         """(sequence, hash) last mirrored; (0, "") for none."""
         try:
@@ -268,14 +335,17 @@ class Registry:
             raise RegistryError(f"models:/{name}/{version} cannot be fetched: {exc}") from exc
         return Path(path)
 
+    @served
     def count_models(self) -> int:
         """Number of registered models; proves that the registry answers."""
         return len(self.client.search_registered_models(max_results=1000))
 
+    @served
     def tag_version(self, name: str, version: str, key: str, value: str) -> None:
         """Set one tag of a version that is there already."""
         self.client.set_model_version_tag(name, version, key, value)
 
+    @served
     def digest_of_uri(self, uri: str) -> str:
         """Model digest behind `models:/name@alias` or `models:/name/version`.
 
@@ -289,6 +359,8 @@ class Registry:
             else:
                 found = self.client.get_model_version(*name.split("/", 1))
         except (MlflowException, TypeError) as exc:
+            if may_pass(exc):
+                raise
             raise RegistryError(f"{uri} is not in the registry: {exc}") from exc
         if TAG_DIGEST not in found.tags:
             raise RegistryError(
@@ -345,10 +417,12 @@ def _log_code(model_path: Path, module: str, maker: str, answer: str, example: s
 class TrainingRun:
     """Where a training's figures go, in batches: a call per point would cost more than the step."""
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
-        self.client = client
+    def __init__(self, registry: Registry, run_id: str) -> None:
+        self.place = registry.place
+        self.client = registry.client
         self.run_id = run_id
 
+    @served
     def log_points(self, points: Sequence[CurvePoint]) -> None:
         """Write the points of a curve that are not there yet: a killed run may have written some."""
         now_ms = int(time.time() * 1000)
@@ -365,10 +439,12 @@ class TrainingRun:
         for start in range(0, len(metrics), 900):  # MLflow takes at most 1,000 a call
             self.client.log_batch(self.run_id, metrics=metrics[start : start + 900])
 
+    @served
     def tag(self, name: str, value: str) -> None:
         """Set a tag of the run."""
         self.client.set_tag(self.run_id, name, value)
 
+    @served
     def log_dataset(self, data: DataRef) -> None:
         """Name the data by digest; no row leaves the store."""
         snapshot = data.snapshot
@@ -384,8 +460,3 @@ class TrainingRun:
         )
         tag = InputTag("mlflow.data.context", "training")
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, [tag])])
-
-
-def is_registry_fault(exc: BaseException) -> bool:
-    """Whether a retry may help: MLflow's server errors and a busy database, not a refusal."""
-    return isinstance(exc, MlflowException) and exc.get_http_status_code() >= 500

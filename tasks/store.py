@@ -3,10 +3,11 @@
 `objects` says what a store is, `payload` how whole folders travel; both are offered here.
 """
 
+import errno
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,7 @@ from tasks.objects import (
     AccessDenied,
     ConditionalWriteIgnored,
     CorruptObject,
+    DiskFull,
     IncompletePayload,
     MissingBucket,
     MissingObject,
@@ -33,11 +35,13 @@ from tasks.objects import (
     probe_writes,
 )
 from tasks.payload import open_folder, put_folder, read_manifest
+from tasks.retries import patient
 
 __all__ = [
     "AccessDenied",
     "ConditionalWriteIgnored",
     "CorruptObject",
+    "DiskFull",
     "IncompletePayload",
     "LocalStore",
     "MissingBucket",
@@ -217,17 +221,20 @@ class S3Store:
         """`s3://bucket/prefix`"""
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
+    @patient
     def read(self, key: str) -> bytes:
         """See Store."""
         with _s3_errors(self, key):
             data: bytes = self._client.get_object(**self._object(key))["Body"].read()
             return data
 
+    @patient
     def write(self, key: str, data: bytes) -> None:
         """See Store."""
         with _s3_errors(self, key):
             self._client.put_object(**self._object(key), Body=data)
 
+    @patient
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See Store. One part: servers ignore the condition on the end of a multi-part upload."""
         from botocore.exceptions import ClientError
@@ -241,6 +248,7 @@ class S3Store:
                 raise
             return True
 
+    @patient
     def exists(self, key: str) -> bool:
         """See Store. By listing: the answer to HEAD cannot tell a missing key from no bucket."""
         path = self._object(key)["Key"]
@@ -256,11 +264,20 @@ class S3Store:
         """See Store: the ETag, and the time, since a copy may have the same bytes."""
         below = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""
         root = f"{self.prefix}/" if self.prefix else ""
+        query = {"Bucket": self.bucket, "Prefix": root + below}
+        while True:
+            page = self._page(prefix, query)
+            for found in page.get("Contents", ()):
+                yield found["Key"][len(root) :], f"{found['ETag']} {found['LastModified']}"
+            if not page.get("IsTruncated"):
+                return
+            query["ContinuationToken"] = page["NextContinuationToken"]
+
+    @patient
+    def _page(self, prefix: str, query: Mapping[str, str]) -> dict[str, Any]:
         with _s3_errors(self, prefix):
-            pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=root + below):
-                for found in page.get("Contents", ()):
-                    yield found["Key"][len(root) :], f"{found['ETag']} {found['LastModified']}"
+            page: dict[str, Any] = self._client.list_objects_v2(**query)
+            return page
 
     def rewritten(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         """See Store. A versioned bucket lists the versions of a key, the latest first."""
@@ -286,16 +303,19 @@ class S3Store:
         if not self.exists(key) or self.read(key) != first:
             yield key, first
 
+    @patient
     def delete(self, key: str) -> None:
         """See Store."""
         with _s3_errors(self, key):
             self._client.delete_object(**self._object(key))
 
+    @patient
     def upload(self, key: str, path: Path) -> None:
         """See Store."""
         with _s3_errors(self, key), path.open("rb") as file:
             self._client.upload_fileobj(file, **self._object(key))
 
+    @patient
     def download(self, key: str, path: Path) -> None:
         """See Store."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -391,6 +411,10 @@ def _os_errors(path: Path) -> Iterator[None]:
             " with hard links"
         ) from exc
     except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"{path}: {exc.strerror}; free space there, or name another REFIT_STORE"
+            ) from exc
         raise StoreError(f"{path}: {exc.strerror}; mend this, then run again") from exc
 
 

@@ -6,11 +6,19 @@ from pathlib import Path
 import pytest
 
 from tests.guarded import guarded
-from tests.services import database, postgres_server, real_stack, s3_server, s3_store, worker
+from tests.services import (
+    database,
+    postgres_server,
+    real_stack,
+    s3_server,
+    s3_store,
+    stack_processes,
+    worker,
+)
 
 __all__ = [
     "database", "guarded", "postgres_server", "real_stack", "s3_server", "s3_store", "shared_data",
-    "worker",
+    "stack_processes", "worker",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[1]

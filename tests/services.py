@@ -68,12 +68,18 @@ def database(postgres_server: PostgresServer) -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def real_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """What runs for `real_stack`."""
+    with Processes(tmp_path_factory.mktemp("real")) as processes:
+        yield processes
+
+
+@pytest.fixture(scope="session")
+def real_stack(stack_processes: Processes) -> Stack:
     """PostgreSQL, S3, Prefect server and MLflow server, as `refit up --real` starts them."""
     need(stack.missing_programs(is_real=True))
-    home = tmp_path_factory.mktemp("real")
-    with Processes(home) as processes:
-        yield stack.start(home, processes, clean_environment(), is_real=True)
+    home = stack_processes.log_folder.parent
+    return stack.start(home, stack_processes, clean_environment(), is_real=True)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,10 +27,18 @@ class StartError(RuntimeError):
 class Child:
     """One running program on its leash."""
 
-    def __init__(self, name: str, log_path: Path, leash: "subprocess.Popen[bytes]") -> None:
+    def __init__(
+        self,
+        name: str,
+        log_path: Path,
+        leash: "subprocess.Popen[bytes]",
+        again: "Callable[[], Child]",
+    ) -> None:
         self.name = name
         self.log_path = log_path
         self.leash = leash
+        self.again = again
+        """Starts the same program once more, with the same arguments; it is not waited for."""
 
     @property
     def is_running(self) -> bool:
@@ -104,7 +113,11 @@ class Processes:
                 (*leash, *command), stdin=subprocess.PIPE, stdout=log, stderr=log,
                 env=None if environment is None else dict(environment), start_new_session=True,
             )  # fmt: skip
-            child = Child(name, log_path, process)
+            again = partial(
+                self.start, name, command, environment=environment, stop_signal=stop_signal,
+                grace_s=grace_s,
+            )  # fmt: skip
+            child = Child(name, log_path, process, again)
             self.children.append(child)
         return child
 

@@ -44,7 +44,8 @@ def test_up_serves_its_links_deploys_the_folder_and_ends_whole(tmp_path: Path) -
     try:
         said = read_until(log, "Ctrl-C ends", process)
         prefect, mlflow = re.findall(r"http://127\.0\.0\.1:\d+", said)[:2]
-        assert httpx.get(f"{prefect}/api/deployments/name/retrain/tiny-local").status_code == 200
+        for name in ("retrain/tiny-local", "reconcile/local", "reap/local"):
+            assert httpx.get(f"{prefect}/api/deployments/name/{name}").status_code == 200
         assert httpx.get(prefect, follow_redirects=True).status_code == 200
         assert httpx.get(mlflow).status_code == 200
         family = psutil.Process(process.pid).children(recursive=True)

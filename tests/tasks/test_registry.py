@@ -6,7 +6,8 @@ import mlflow
 import pytest
 
 from records.document import CurvePoint
-from tasks.registry import Registry, RegistryError, full_address, is_registry_fault
+from tasks.registry import Registry, RegistryError, full_address
+from tasks.retries import may_pass
 from tasks.train import train_challenger
 from tests.world import NAME, RIVAL, World
 
@@ -127,13 +128,13 @@ def test_training_twice_is_one_run_with_params_curve_data_and_system_metrics(
     assert SECRET.encode() not in (promoted.home / "mlflow.db").read_bytes()
 
 
-def test_is_registry_fault_knows_a_refusal_from_a_fault(adopted: World) -> None:
+def test_a_refusal_of_mlflow_is_told_from_a_fault(adopted: World) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 
-    assert is_registry_fault(MlflowException("busy", INTERNAL_ERROR))
-    assert not is_registry_fault(MlflowException("wrong", INVALID_PARAMETER_VALUE))
-    assert not is_registry_fault(ValueError("wrong"))
+    assert may_pass(MlflowException("busy", INTERNAL_ERROR))
+    assert not may_pass(MlflowException("wrong", INVALID_PARAMETER_VALUE))
+    assert not may_pass(ValueError("wrong"))
     assert Registry(adopted.place).count_models() == 1
 
 
