@@ -45,9 +45,11 @@ STATES: dict[Occasion, tuple[str, ...]] = {
 SAID = (
     "{% set state = event.resource['prefect.state-name'] %}"
     "{% set said = (event.resource['prefect.state-message'] or '') "
-    "| replace('\\n', ' ') | replace('Promote: ', '', 1) | truncate(300) %}"
+    "| replace('\\n', ' ') | truncate(300) %}"
     "{% if state == 'Suspended' %}Waiting for approval: the gate agrees, a person has the last word"
     "{% elif said.startswith(state) %}{{ said }}"
+    "{% elif state == 'Promoted' and said.startswith('Promote') %}"
+    "{{ said | replace('Promote', 'Promoted', 1) }}"
     "{% else %}{{ state }}{% if said %}: {{ said }}{% endif %}{% endif %}"
 )
 RUN_ID = "{{ event.resource['prefect.resource.id'] | replace('prefect.flow-run.', '') }}"

@@ -90,4 +90,4 @@ def worker(real_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with use_stack(real_stack.environment()):
         ensure_pool(POOL)
     with Processes(tmp_path_factory.mktemp("worker")) as processes:
-        yield start_worker(processes, real_stack, limit=2, poll_s=0.5)
+        yield start_worker(processes, real_stack, limit=4, poll_s=0.5)

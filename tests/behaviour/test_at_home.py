@@ -116,7 +116,7 @@ def test_a_schedule_promotes_once_and_then_has_nothing_to_do(
     assert [run["state_name"] for run in scheduled] == ["Promoted", "Unchanged", "Unchanged"]
     page = f"{real_stack.prefect_ui}/runs/flow-run/{scheduled[0]['id']}"
     (said,) = wait_for(lambda: told.received)
-    assert said["text"].startswith(f"{NAME}: Promoted: accuracy ")
+    assert said["text"].startswith(f"{NAME}: Promoted as the first champion: accuracy ")
     assert said["text"].endswith(page)
     assert {run["auto_scheduled"] for run in scheduled} == {True}
     begun, ended = ([run[k] for run in scheduled] for k in ("start_time", "end_time"))

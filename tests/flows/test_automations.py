@@ -113,6 +113,8 @@ def test_each_occasion_is_told_in_one_line_with_one_link(events: str, told: Rece
         for state, line in (
             (Completed(name="Promoted", message="Promote: 0.93\nagainst 0.91."),
              "Promoted: 0.93 against 0.91."),
+            (Completed(name="Promoted", message="Promote as the first champion: 0.9."),
+             "Promoted as the first champion: 0.9."),
             (Completed(name="Refused", message="Refused, shown worse: champion."),
              "Refused, shown worse: champion."),
             (Completed(name="Declined"), "Declined"),
