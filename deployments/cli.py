@@ -130,7 +130,8 @@ def why(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Which parts of a text speak for the champion's answer, checked to add up."""
+    """Which parts of a text speak for the champion's answer: for labels shares that are checked to
+    add up, for translation and chat what the answer costs without each word."""
     from deployments import inside_commands
 
     raise typer.Exit(inside_commands.why(prepare(), name, text, label, json))

@@ -7,7 +7,7 @@ from deployments.exits import Exit, UsageError
 from deployments.model_commands import find_entry
 from records.attribution import Attribution
 from records.ledger import LedgerEntry
-from records.task import TASKS
+from records.task import TASKS, Task
 from tasks.ledger import claimed_task
 from tasks.place import Place
 
@@ -54,6 +54,8 @@ def why(place: Place, name: str, text: str, label: str | None, as_json: bool) ->
     """What each part of a text adds to the champion's answer."""
     from models.why import attribute
 
+    if not TASKS[claimed_task(place.open(), name)].has_labels:
+        return _why_written(place, name, text, label, as_json)
     entry, classifier = _open(place, name, text)
     if label is not None and label not in classifier.labels:
         raise UsageError(f"--label {label!r} is none of {name}'s: {', '.join(classifier.labels)}")
@@ -74,6 +76,32 @@ def why(place: Place, name: str, text: str, label: str | None, as_json: bool) ->
     else:
         _show(text, found)
     return Exit.DONE if found.is_complete else Exit.FAULT
+
+
+def _why_written(place: Place, name: str, text: str, label: str | None, as_json: bool) -> Exit:
+    """What each word does for what the champion writes."""
+    from models.occlusion import load_answerer, occlude
+    from tasks.train import model_folder
+
+    entry, task = _find(place, name, text)
+    if label is not None:
+        raise UsageError(f"--label {label!r}: {name!r} is made for {task}, which has no labels")
+    found = occlude(load_answerer(task, model_folder(place, entry.model_uri)), text)
+    parts = [(found.asked[p.start : p.end], p) for p in found.pieces]
+    if as_json:
+        pieces = [{"text": part, **p.model_dump(mode="json")} for part, p in parts]
+        screen.print_json(
+            {"name": name, "version": entry.version, **found._asdict(), "pieces": pieces}
+        )
+        return Exit.DONE
+    largest = max((abs(p.value) for p in found.pieces), default=0.0) or 1.0
+    screen.print_pairs({"answer": found.answer, "costs": f"{found.nats:.3f} nats"})
+    screen.print_table(
+        "What the answer costs more where a word is left out",
+        ("word", "nats", ""),
+        ((part, f"{p.value:+.3f}", _bar(p.value / largest)) for part, p in parts),
+    )
+    return Exit.DONE
 
 
 def _show(text: str, found: Attribution) -> None:
@@ -110,12 +138,16 @@ def _open(place: Place, name: str, text: str) -> tuple[LedgerEntry, Any]:
     from models.predict import Classifier
     from tasks.train import model_folder
 
+    entry, task = _find(place, name, text)
+    if not TASKS[task].has_labels:
+        raise UsageError(f"{name!r} is made for {task}; only models that give labels can be opened")
+    return entry, Classifier.load(model_folder(place, entry.model_uri))
+
+
+def _find(place: Place, name: str, text: str) -> tuple[LedgerEntry, Task]:
+    """The champion's ledger entry and its task; raises UsageError for a text that is none."""
     try:
         text.encode()
     except UnicodeEncodeError as exc:
         raise UsageError(f"{text[:80]!r} is not UTF-8 text; convert it first") from exc
-    entry = find_entry(place, name, "champion")
-    task = claimed_task(place.open(), name)
-    if not TASKS[task].has_labels:
-        raise UsageError(f"{name!r} is made for {task}; only models that give labels can be opened")
-    return entry, Classifier.load(model_folder(place, entry.model_uri))
+    return find_entry(place, name, "champion"), claimed_task(place.open(), name)

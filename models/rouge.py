@@ -11,7 +11,8 @@ from models.corpus import MICRO
 from records.text import normalise
 
 SIGNATURE = "F1 of the longest common subsequence of words|Han, kana one by one|best reference"
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")  # fmt: skip
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")  # fmt: skip
+"""A word, or one character of a script that writes them without spaces between."""
 
 
 def rouge_l(output: str, references: Sequence[str]) -> int:
@@ -46,4 +47,4 @@ def _f1(said: Sequence[str], right: Sequence[str]) -> float:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(normalise(text))
+    return WORD.findall(normalise(text))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.inside_commands import why
 from deployments.model_commands import predict, replay
 from flows.recipe import parse_recipe
 from records.evaluation import RunResult
@@ -70,3 +71,16 @@ def test_a_consumer_gets_what_refit_predict_says_in_both_turns(
     predicted = [row["output"] for row in json.loads(capsys.readouterr().out)]
     assert predicted == answered
     assert predicted[1].startswith("The guitar"), "the second turn says `it`"
+
+
+def test_why_names_the_word_that_the_answer_is_about(
+    promoted_run: tuple[World, RunResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, _ = promoted_run
+    why(world.place, NAME, TEXTS[0], None, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["answer"]
+    most = max(found["pieces"], key=lambda piece: piece["value"])
+    assert most["text"] in ("mirror", "much"), found["pieces"]
+    why(world.place, NAME, TEXTS[0], None, as_json=False)
+    assert "What the answer costs more" in capsys.readouterr().out
