@@ -13,7 +13,11 @@ from typing import Any, get_args
 
 import mlflow
 import pytest
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 
 import tasks.evaluate
 from flows.recipe import Recipe, RecipeError, parse_recipe
@@ -85,7 +89,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Ite
     mlflow.set_system_metrics_sampling_interval(1)
     with (
         pytest.MonkeyPatch.context() as patch,
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        temporary_settings(
+            {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}
+        ),
     ):
         patch.setattr(tasks.evaluate, "subprocess", InThisProcess)
         gc.collect()
