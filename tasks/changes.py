@@ -7,6 +7,7 @@ from pathlib import Path
 from models.predict import Classifier
 from records.base import digest_of, file_sha256
 from records.ledger import Action, LedgerEntry
+from report.markdown import escape_markdown
 from tasks.decide import read_decision
 from tasks.ledger import (
     CROWNING,
@@ -93,7 +94,7 @@ def override(
         model_digest=digest,
         run_id="",
         task=record.task,
-        description=f"Went live by override, against the gate: {actor}: {reason}",
+        description=override_card(actor, reason),
         tags={"refit.decision": decision_digest},
     )
     draft = draft_entry(
@@ -107,6 +108,12 @@ def override(
         reason=reason,
     )
     return _append(place, name, entries, draft)
+
+
+def override_card(actor: str, reason: str) -> str:
+    """What the version's page says instead of a model card, in Markdown."""
+    said = f"{escape_markdown(actor)}: {escape_markdown(reason)}"
+    return f"Went live by override, against the gate: {said}"
 
 
 def release(place: Place, name: str, *, actor: str, reason: str) -> LedgerEntry:

@@ -18,6 +18,7 @@ from records.evaluation import Evaluation
 from records.scores import Scorecard
 from records.task import TASKS, Task
 from report.markdown import (
+    escape_markdown,
     evaluation_markdown,
     evaluation_sentence,
     summary_markdown,
@@ -60,20 +61,26 @@ def publish(place: Place, document: DecisionDocument) -> str:
     (folder / "document.json").write_bytes(document.to_json())
     run_id = document.train.mlflow_run_id
     Registry(place).log_artifacts(run_id, folder, f"decisions/{digest[:12]}")
-    create_markdown_artifact(
-        summary_markdown(document, report_links(place, document)),
-        key=artifact_key(name, "decision"),
-        description=document.file.decision.summary,
-    )
-    create_table_artifact(
-        summary_rows(document),
-        key=artifact_key(name, "rules"),
-        description=f"The gate's rules for {name}",
-    )
+    show_decision(document, report_links(place, document))
     key = report_key(name, digest)
     store.write(key.replace("document.json", "report.html"), page.encode("utf-8", "replace"))
     store.write(key, document.to_json())  # last: where it is, everything else was written
     return str(path)
+
+
+def show_decision(document: DecisionDocument, links: Mapping[str, str]) -> None:
+    """The decision and its rules as artifacts, where Prefect's users look."""
+    name = document.file.record.name
+    create_markdown_artifact(
+        summary_markdown(document, links),
+        key=artifact_key(name, "decision"),
+        description=escape_markdown(document.file.decision.summary),
+    )
+    create_table_artifact(
+        summary_rows(document),
+        key=artifact_key(name, "rules"),
+        description=f"The gate's rules for {escape_markdown(name)}",
+    )
 
 
 def report_key(name: str, decision_digest: str) -> str:
@@ -193,7 +200,7 @@ def publish_evaluation(
     create_markdown_artifact(
         evaluation_markdown(name, evaluation, said, TASKS[task].shown),
         key=artifact_key(name, "evaluation"),
-        description=said,
+        description=escape_markdown(said),
     )
     return said
 
@@ -203,5 +210,5 @@ def publish_refused_data(data: DataRef, name: str) -> None:
     create_table_artifact(
         [r.model_dump(mode="json", exclude={"examples"}) for r in data.report.results],
         key=artifact_key(name, "checks"),
-        description=f"Data checks of {name}: {'passed' if data.report.passed else 'refused'}",
+        description=f"Data checks of {escape_markdown(name)}: {'passed' if data.report.passed else 'refused'}",
     )

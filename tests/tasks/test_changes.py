@@ -4,7 +4,7 @@ import pytest
 
 from models.predict import Classifier
 from records.ledger import LedgerEntry
-from tasks.changes import adopt, rebase, release, retire, roll_back
+from tasks.changes import adopt, override_card, rebase, release, retire, roll_back
 from tasks.ledger import (
     LedgerError,
     NoRollback,
@@ -136,3 +136,10 @@ def test_changes_refuse_a_ledger_behind_its_mirror(promoted: World) -> None:
         retire(promoted.place, NAME, actor="ann", reason="")
     assert promoted.alias == "2"
     assert len(promoted.entries) == 1
+
+
+def test_an_override_s_card_shows_name_and_reason_as_text() -> None:
+    """MLflow renders it as Markdown, and would fetch the image."""
+    card = override_card("![a](https://evil.example/a.png)", "<img src=x>")
+    assert "![" not in card
+    assert "<" not in card
