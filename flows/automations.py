@@ -148,7 +148,8 @@ def find_block(recipe: Recipe) -> UUID | None:
                     "server; create it under Blocks, or leave it out and set REFIT_NOTIFY_URL"
                 ) from exc
     if url := notify_url():
-        return UUID(str(block_for(url).save(BLOCK, overwrite=True)))
+        # Said, because Prefect takes a thread in which a loop runs for one that awaits.
+        return UUID(str(block_for(url).save(BLOCK, overwrite=True, _sync=True)))  # type: ignore[call-arg]
     if "notify" in recipe.model_fields_set:
         log.warning("%s: nobody is told of its runs; set REFIT_NOTIFY_URL", recipe.name)
     return None
