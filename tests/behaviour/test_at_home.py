@@ -277,7 +277,7 @@ def open_approval(page: Page) -> Locator:
     item = page.get_by_role("menuitem", name="Resume")
     for _ in range(TRIES):
         if not item.is_visible():
-            page.get_by_role("button", name="Open menu").click()
+            page.get_by_role("button", name="Open menu").first.click()  # others are of task runs
         try:
             item.click(timeout=TRY_MS)
             form.get_by_text("Waiting for approval").first.wait_for(timeout=TRY_MS)
