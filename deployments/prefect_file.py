@@ -49,13 +49,15 @@ def _entry(deployment: Deployment, environment: str, shared: dict[str, Any]) -> 
     if "recipe" in parameters:  # what else the form shows is the recipe's own
         recipe = parameters["recipe"]
         parameters = {"recipe": shared.setdefault(recipe["name"], recipe)}
-    alone = {"limit": 1, "collision_strategy": COLLISION.value}
     return {
         "name": deployment.name,
         "entrypoint": f"{function.__module__.replace('.', '/')}.py:{function.__name__}",
         "description": deployment.description.split("\n")[0],
         "tags": list(deployment.tags),
-        **({"concurrency_limit": alone} if deployment.is_alone else {}),
+        "concurrency_limit": {
+            "limit": deployment.num_at_once,
+            "collision_strategy": COLLISION.value,
+        },
         "parameters": parameters,
         "schedules": _schedules(deployment.schedule),
         "work_pool": {

@@ -51,8 +51,8 @@ class Deployment(NamedTuple):
     parameters: dict[str, Any]
     parameter_schema: dict[str, Any]
     schedule: ScheduleConfig | None = None
-    is_alone: bool = True
-    """Whether a run that comes while another goes on is cancelled."""
+    num_at_once: int = 1
+    """A run that comes while so many go on is cancelled."""
 
     @property
     def full_name(self) -> str:
@@ -120,7 +120,7 @@ def services_of(environment: str) -> Iterator[Deployment]:
         parameters={},
         parameter_schema=schema_of(reap.fn),
         schedule=ScheduleConfig(every_s=REAP_S),
-        is_alone=False,  # a reaper that died must not hold up the next one
+        num_at_once=2,  # a reaper that died must not hold up the next one
     )
 
 
@@ -220,10 +220,8 @@ def _apply(
         name=deployment.name,
         version=version or None,
         schedules=schedules(deployment.schedule),
-        concurrency_limit=1 if deployment.is_alone else None,
-        concurrency_options=ConcurrencyOptions(collision_strategy=COLLISION)
-        if deployment.is_alone
-        else None,
+        concurrency_limit=deployment.num_at_once,
+        concurrency_options=ConcurrencyOptions(collision_strategy=COLLISION),
         parameters=deployment.parameters,
         parameter_openapi_schema=deployment.parameter_schema,
         enforce_parameter_schema=True,

@@ -50,7 +50,7 @@ class Suspect(NamedTuple):
     def last_sign(self) -> datetime:
         """Of life: a beat, or the state itself where it is younger, as after a suspension."""
         assert self.run.state is not None
-        return max(self.run.state.timestamp, *self.beats[:1])
+        return max((self.run.state.timestamp, *self.beats[:1]))
 
     def patience(self, silent_s: float) -> timedelta:
         """Silence that this run may keep before the reaper's first beat."""

@@ -50,7 +50,7 @@ def test_prefect_yaml_holds_only_what_prefect_reads() -> None:
     assert len(model.deployments) == len(POOLS) * (2 * len(list(RECIPES.glob("*.yaml"))) + 2)
     for entry in written():
         assert set(entry) <= set(DeploymentConfig.model_fields)
-        assert set(entry.get("concurrency_limit", ())) <= set(ConcurrencyLimitSpec.model_fields)
+        assert set(entry["concurrency_limit"]) <= set(ConcurrencyLimitSpec.model_fields)
         for schedule in entry["schedules"]:
             RawScheduleConfig.model_validate(schedule)
 

@@ -9,19 +9,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from uuid import UUID
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas import filters
 from prefect.client.schemas.objects import FlowRun
+from prefect.states import Running
 
 from deployments.local.stack import Stack
 from flows.deploy import deployments_of, services_of
 from flows.reap import CRASHED_WITHIN_S, FLOWS, REAP_S, reap
 from flows.recipe import parse_recipe
 from flows.settings import clean_environment, use_stack
-from tasks.reaper import BEAT_S, SILENT_S
+from tasks.reaper import BEAT_S, DEFAULT_BEAT_S, SILENT_S, Suspect
 from tests.terminal import ROOT
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
@@ -126,6 +128,17 @@ def test_nobody_is_dead_for_a_reaper_that_was_not_heard_before(
         assert name_of(run_id) == "Running"
     finally:
         dead.end()
+
+
+def test_a_run_that_died_before_its_first_beat_is_judged_by_its_start() -> None:
+    state = Running()
+    run = FlowRun(flow_id=uuid4(), deployment_id=uuid4(), state=state)
+    assert Suspect(run, ()).last_sign == state.timestamp
+    later = state.timestamp + timedelta(seconds=30)
+    assert Suspect(run, (later, state.timestamp)).last_sign == later
+    assert Suspect(run, ()).patience(SILENT_S) == timedelta(seconds=SILENT_S)
+    by_hand = FlowRun(flow_id=uuid4(), state=state)
+    assert Suspect(by_hand, ()).patience(SILENT_S) > timedelta(seconds=2 * DEFAULT_BEAT_S)
 
 
 def test_the_stated_time_is_what_the_settings_add_up_to() -> None:
