@@ -4,7 +4,7 @@ TASK ?= classification
 BIN := .venv/bin
 export DO_NOT_TRACK = 1
 
-.PHONY: docs demo test check bench mutants faults install services constraints clean
+.PHONY: docs demo test check bench mutants faults soak install services constraints clean
 
 demo: install  ## The whole story in five minutes, of TASK=classification, translation or chat.
 	$(BIN)/python -m deployments.demo $(TASK)
@@ -31,6 +31,9 @@ home: install services  ## Schedule, form, approval and watcher: a real stack, a
 
 faults: install  ## Kill a run at 60 writes and 40 instants; each rerun must end the same.
 	OMP_NUM_THREADS=1 REFIT_FAULTS=all $(BIN)/python -m pytest tests/faults
+
+soak: install services  ## Six recipes at once on real services, each killed once; ten minutes.
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.soak
 
 docs: install  ## The reference written anew; the guides as a site, in build/site.
 	$(BIN)/python -m deployments.reference
