@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 
 from records.document import DecisionDocument
 from records.evaluation import Evaluation
@@ -12,8 +13,15 @@ from report.scores import MARKS
 from report.sentence import headline, sentence
 from report.view import facts_of, interval_text, role_name, rule_name, scorecards
 
-SPECIAL = re.compile(r"[\\`*_\[\]#|~$@]|(?<=www)\.|:(?=//)|^[-+=]", re.IGNORECASE)
-"""What begins markup or a link anywhere, and a list at the start."""
+SPECIAL = re.compile(r"[\\`*_\[\]#|~$]|^[-+=]")
+"""What begins markup anywhere, and a list at the start."""
+ADDRESS = re.compile(
+    r"(?:https?://|ftps?://|www(?=\.))[\w.:/%?=&+~-]*|[\w.+-]+@[\w.+-]+", re.ASCII | re.IGNORECASE
+)
+"""What becomes a link by itself. Prefect's pages look for these when the escapes are read already,
+so that no backslash stops them; they do not look in code.
+
+Source: mdast-util-gfm-autolink-literal 2.0, transformGfmAutolinkLiterals."""
 NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 NBSP = "\N{NO-BREAK SPACE}"
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -22,12 +30,19 @@ ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 def escape_markdown(text: str) -> str:
     """`text` as one line of Markdown that shows exactly its characters: no markup, HTML or link.
 
+    An address is shown as code, or it would become a link.
+
     Source: CommonMark 0.31, "Backslash escapes"; angle brackets as entities, since some renderers
     pass HTML through.
     """
     line = " ".join(visible(text).split())
-    escaped = SPECIAL.sub(r"\\\g<0>", line)
-    escaped = NUMBERED.sub(r"\1\\\2", escaped)
+    texts = [_escape_piece(piece) for piece in ADDRESS.split(line)]
+    addresses = [f"`{address}`" for address in ADDRESS.findall(line)]
+    return "".join(map("".join, zip_longest(texts, addresses, fillvalue="")))
+
+
+def _escape_piece(text: str) -> str:
+    escaped = NUMBERED.sub(r"\1\\\2", SPECIAL.sub(r"\\\g<0>", text))
     return re.sub(r"[&<>]", lambda match: ENTITIES[match.group()], escaped)
 
 

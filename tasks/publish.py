@@ -21,6 +21,7 @@ from report.markdown import (
     escape_markdown,
     evaluation_markdown,
     evaluation_sentence,
+    markdown_table,
     summary_markdown,
     summary_rows,
 )
@@ -40,7 +41,6 @@ NUM_SHOWN_FLIPS = 60
 NUM_REASONS = 10
 
 create_markdown_artifact = patient(artifacts.create_markdown_artifact)
-create_table_artifact = patient(artifacts.create_table_artifact)
 
 
 @task(name="report", task_run_name="write the report", **RETRIED)
@@ -76,8 +76,8 @@ def show_decision(document: DecisionDocument, links: Mapping[str, str]) -> None:
         key=artifact_key(name, "decision"),
         description=escape_markdown(document.file.decision.summary),
     )
-    create_table_artifact(
-        summary_rows(document),
+    create_markdown_artifact(  # a table artifact is Markdown in one of Prefect's pages only
+        markdown_table(summary_rows(document)),
         key=artifact_key(name, "rules"),
         description=f"The gate's rules for {escape_markdown(name)}",
     )
@@ -207,8 +207,14 @@ def publish_evaluation(
 
 def publish_refused_data(data: DataRef, name: str) -> None:
     """A table of failed checks where Prefect's users look."""
-    create_table_artifact(
-        [r.model_dump(mode="json", exclude={"examples"}) for r in data.report.results],
+    results = (r.model_dump(mode="json", exclude={"examples"}) for r in data.report.results)
+    create_markdown_artifact(
+        markdown_table(
+            [
+                {name.replace("_", " "): escape_markdown(str(value)) for name, value in row.items()}
+                for row in results
+            ]
+        ),
         key=artifact_key(name, "checks"),
         description=f"Data checks of {escape_markdown(name)}: {'passed' if data.report.passed else 'refused'}",
     )
