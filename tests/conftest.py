@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ __all__ = [
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A shell starts its background jobs deaf to Ctrl-C, and their children inherit it; some are asked so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def shared_data(name: str = "") -> Path:
