@@ -3,6 +3,7 @@ PYTHON ?= python3
 TASK ?= classification
 BIN := .venv/bin
 export DO_NOT_TRACK = 1
+LIVE := tests/behaviour/test_at_home.py tests/flows/test_automations.py tests/faults/test_zombies.py
 
 .PHONY: docs demo test check bench mutants faults soak install services constraints clean
 
@@ -10,8 +11,8 @@ demo: install  ## The whole story in five minutes, of TASK=classification, trans
 	$(BIN)/python -m deployments.demo $(TASK)
 
 test: install services check  ## Everything that must hold.
-	# The browser's long way through a live stack has a command of its own: make home
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/behaviour/test_at_home.py
+	# What waits for a live Prefect to notice something has a command of its own: make home
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(LIVE))
 
 check: install  ## Style, types and the arrows between rooms.
 	$(BIN)/ruff check .
@@ -26,8 +27,8 @@ bench: install  ## Side by side: the usual script, the Trainer at its best, refi
 mutants: install  ## Break gate and ledger by hand; every break must be caught.
 	$(BIN)/python -m tests.mutants.run
 
-home: install services  ## Schedule, form, approval and watcher: a real stack, a real browser; ten minutes.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/behaviour/test_at_home.py
+home: install services  ## Schedule, form, approval, watcher, notifications, dead runs: a real stack, a real browser.
+	for file in $(LIVE); do OMP_NUM_THREADS=1 $(BIN)/python -m pytest $$file || exit 1; done
 
 faults: install  ## Kill a run at 60 writes and 40 instants; each rerun must end the same.
 	OMP_NUM_THREADS=1 REFIT_FAULTS=all $(BIN)/python -m pytest tests/faults

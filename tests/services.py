@@ -13,8 +13,9 @@ from deployments.local.processes import Child, Processes
 from deployments.local.radosgw import S3Server
 from deployments.local.stack import Stack
 from deployments.up import POOL, start_worker
-from flows.settings import clean_environment, use_stack
+from flows.settings import clean_environment
 from tasks.store import S3Settings, S3Store
+from tests.client_of import client_of
 
 
 def s3_settings(server: S3Server, **changes: object) -> S3Settings:
@@ -87,7 +88,7 @@ def worker(real_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A worker that runs what is deployed on the real stack."""
     from flows.deploy import ensure_pool
 
-    with use_stack(real_stack.environment()):
+    with client_of(real_stack.environment()):
         ensure_pool(POOL)
     with Processes(tmp_path_factory.mktemp("worker")) as processes:
         yield start_worker(processes, real_stack, limit=4, poll_s=0.5)

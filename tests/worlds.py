@@ -21,6 +21,7 @@ from models.task_code import Examples
 from models.train import train
 from records.base import digest_of, file_sha256
 from tasks.changes import adopt
+from tests.client_of import let_events_go
 from tests.tiny import write_agreement_csv, write_base, write_csv
 from tests.world import NAME, NUM_TEST, RIVAL, TRAINING, World
 
@@ -34,6 +35,7 @@ def prefect_server() -> Iterator[None]:
         temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"}),
     ):
         yield
+        let_events_go()
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,9 @@ from deployments.local.processes import Child
 from deployments.local.stack import Stack, s3_settings
 from deployments.up import POOL, deploy_all
 from flows.recipe import Recipe, parse_recipe
-from flows.settings import use_stack
 from tasks.ledger import verify
 from tasks.store import open_store
+from tests.client_of import client_of
 from tests.pictures import picture
 from tests.receiver import Receiver, receiving
 from tests.tiny import write_csv
@@ -83,7 +83,7 @@ def scheduled(
     Afterwards the same recipe is deployed without a schedule.
     """
     folder = tmp_path_factory.mktemp("scheduled")
-    with use_stack(real_stack.environment()):
+    with client_of(real_stack.environment()):
         every = {"every_s": EVERY_S}
         deploy_all([recipe(folder, files, schedule=every)], POOL, "local", "process", "")
 
@@ -223,7 +223,7 @@ def test_a_person_approves_in_prefect_what_the_gate_agreed_to(
     values = recipe(tmp_path, files).model_dump(mode="json", exclude_defaults=True)
     gate = {**values["gate"], "approval": "required"}
     asking = parse_recipe({**values, "name": "asking", "gate": gate})
-    with use_stack(real_stack.environment()):
+    with client_of(real_stack.environment()):
         deploy_all([asking], POOL, "local", "process", "")
     deployment = f"{real_stack.prefect_url}/deployments/name/retrain/asking-local"
     started = asked(real_stack, f"deployments/{httpx.get(deployment).json()['id']}/create_flow_run")
@@ -318,7 +318,7 @@ def test_new_rows_start_a_run_and_nothing_else_does(
     watched = {"every_s": EVERY_S, "min_new_rows": 10, "settle_s": 1}
     fed = recipe(tmp_path, files, name="fed", data=data, watch=watched)
     looks, runs = "look for new data of fed", "retrain fed"
-    with use_stack(real_stack.environment()):
+    with client_of(real_stack.environment()):
         deploy_all([fed], POOL, "local", "process", "")
         wait_for(lambda: len(ended(real_stack, runs)) == 1)
         store.upload("train/few.csv", write_csv(tmp_path / "rows.csv", num_rows=5, first=60))

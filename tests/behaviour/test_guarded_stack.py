@@ -11,7 +11,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from deployments.access import doors
-from flows.settings import load_place, use_stack
+from flows.settings import load_place
+from tests.client_of import client_of
 from tests.guarded import Ended, Guarded
 from tests.world import NAME, World
 
@@ -144,7 +145,7 @@ def test_a_reader_of_mlflow_cannot_promote(guarded: Guarded, night: Night) -> No
     ended, known = night.ended["reader"], facts(guarded)
     assert ended.code == 2
     assert "MLflow answered 403; check MLFLOW_TRACKING_USERNAME" in ended.said
-    with use_stack({**guarded.variables, **night.reader}):
+    with client_of({**guarded.variables, **night.reader}):
         client = MlflowClient(guarded.stack.mlflow_url)
         assert client.get_model_version_by_alias(NAME, "champion").version == "1"
         with pytest.raises(MlflowException, match="Permission denied"):
@@ -157,7 +158,7 @@ def test_a_reader_of_mlflow_cannot_promote(guarded: Guarded, night: Night) -> No
 
 
 def test_real_servers_refuse_what_the_doctor_asks_as_a_stranger(guarded: Guarded) -> None:
-    with use_stack(guarded.variables):
+    with client_of(guarded.variables):
         found = list(doors(load_place(), guarded.stack.prefect_url))
     assert [(door.service, door.is_near, door.is_open) for door in found] == [
         ("prefect", True, False), ("mlflow", True, False), ("store", True, False),
@@ -166,7 +167,7 @@ def test_real_servers_refuse_what_the_doctor_asks_as_a_stranger(guarded: Guarded
 
 def facts(guarded: Guarded) -> dict[str, Any]:
     """All that nobody without a password may change."""
-    with use_stack(guarded.variables):
+    with client_of(guarded.variables):
         mlflow.set_tracking_uri(guarded.stack.mlflow_url)
         client, store = MlflowClient(), load_place().open()
         model = client.get_registered_model(NAME)

@@ -18,11 +18,11 @@ from deployments.local.stack import Stack
 from deployments.up import POOL, deploy_all
 from flows.recipe import parse_recipe
 from flows.rollback import rollback_markdown
-from flows.settings import use_stack
 from records.ledger import LedgerEntry
 from report.card import model_card
 from tasks.changes import override_card
 from tasks.publish import artifact_key, publish_refused_data, show_decision
+from tests.client_of import client_of
 from tests.pictures import picture
 from tests.report import documents
 
@@ -98,7 +98,7 @@ def test_prefect_shows_hostile_data_and_runs_none_of_it(real_stack: Stack, tab: 
         publish_refused_data(refused.model_copy(update={"report": report}), "refused")
 
     # Where the browser's loop runs, Prefect would take this for asynchronous code.
-    with use_stack(real_stack.environment()), ThreadPoolExecutor(1) as pool:
+    with client_of(real_stack.environment()), ThreadPoolExecutor(1) as pool:
         pool.submit(copy_context().run, publish).result()
     tab.open(artifact(real_stack, "hostile", "decision"), "decision")
     tab.open(artifact(real_stack, "hostile", "rules"), "rules")
@@ -110,7 +110,7 @@ def test_prefect_shows_a_hostile_recipe_and_runs_none_of_it(real_stack: Stack, t
         "name": "nasty", "description": NASTY, "data": {"source": f"sample:reviews?{NASTY}"},
         "gate": {"minimum": 0.5},
     }  # fmt: skip
-    with use_stack(real_stack.environment()):
+    with client_of(real_stack.environment()):
         deploy_all([parse_recipe(values)], POOL, "local", "process", "")
     deployment = httpx.get(f"{real_stack.prefect_url}/deployments/name/retrain/nasty-local").json()
     page = f"{real_stack.prefect_ui}/v2/deployments/deployment/{deployment['id']}"

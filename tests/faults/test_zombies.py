@@ -22,8 +22,9 @@ from deployments.local.stack import Stack
 from flows.deploy import deployments_of, services_of
 from flows.reap import CRASHED_WITHIN_S, FLOWS, REAP_S, reap
 from flows.recipe import parse_recipe
-from flows.settings import clean_environment, use_stack
+from flows.settings import clean_environment
 from tasks.reaper import BEAT_S, DEFAULT_BEAT_S, SILENT_S, Suspect
+from tests.client_of import client_of
 from tests.terminal import ROOT
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
@@ -34,7 +35,7 @@ LOOK_TEST_S = 3.0
 
 @pytest.fixture
 def connected(real_stack: Stack) -> Iterator[None]:
-    with use_stack(real_stack.environment()):
+    with client_of(real_stack.environment()):
         yield
 
 

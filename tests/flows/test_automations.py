@@ -26,7 +26,7 @@ from deployments.local.servers import start_prefect
 from flows.automations import DeployError, block_for
 from flows.deploy import deploy, ensure_pool
 from flows.recipe import Recipe, parse_recipe
-from flows.settings import clean_environment, use_stack
+from flows.settings import clean_environment
 from flows.streak import tell_streak
 from flows.watch import find_news
 from records.live import LivePolicy
@@ -35,6 +35,7 @@ from tasks.live import report_metric
 from tasks.orchestrator import NoServer, refusals_in_a_row, send_event
 from tasks.place import Place
 from tests.champions import NAME, champion_store
+from tests.client_of import client_of
 from tests.receiver import Receiver, receiving
 from tests.tiny import write_csv
 
@@ -50,7 +51,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         database = f"sqlite+aiosqlite:///{home / 'prefect.db'}"
         url = start_prefect(processes, free_port(), database, home, clean_environment())
         quiet = {PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"}  # tasks outside a flow
-        with use_stack({"PREFECT_API_URL": url}), temporary_settings(quiet):
+        with client_of({"PREFECT_API_URL": url}), temporary_settings(quiet):
             ensure_pool("refit")
             yield url
 
@@ -280,7 +281,7 @@ def test_an_event_without_a_server_is_told() -> None:
     ):
         send_event(watch.EVENT, "refit.data.x", "x", {})
     with (
-        use_stack({"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}),
+        client_of({"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}),
         pytest.raises(ConnectionError, match="did not take the event"),
     ):
         send_event(watch.EVENT, "refit.data.x", "x", {})
