@@ -78,9 +78,10 @@ def explain_exception(exc: BaseException) -> tuple[str, Exit]:
 
 def _not_let_in(exc: BaseException) -> str:
     """What to check where MLflow or Prefect answered 401 or 403; empty: they did not."""
+    from tasks.retries import http_status
+
     service = type(exc).__module__.partition(".")[0]
-    get_status = getattr(exc, "get_http_status_code", None)
-    status = get_status() if get_status else getattr(getattr(exc, "response", 0), "status_code", 0)
+    status = http_status(exc)
     if status not in (401, 403) or service not in CREDENTIALS:
         return ""
     server, variables = CREDENTIALS[service]

@@ -19,6 +19,8 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from deployments.exits import UsageError
 from deployments.gatekeeper import check_host, gatekeeper
 from flows.recipe import Recipe
+from tasks.background import in_background
+from tasks.objects import split_s3
 from tasks.orchestrator import send_event
 from tasks.watch import WRITTEN, resource_id
 
@@ -36,7 +38,6 @@ class Doorbell:
         self.announce = announce
         self._due_s: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
 
     def ring(self, name: str) -> None:
         """Something was written for that recipe."""
@@ -46,16 +47,11 @@ class Doorbell:
     @contextmanager
     def attended(self) -> Iterator[None]:
         """Announce what is due until the block ends."""
-        thread = threading.Thread(target=self._attend, daemon=True)
-        thread.start()
-        try:
+        with in_background(self._attend, "doorbell"):
             yield
-        finally:
-            self._stopping.set()
-            thread.join()
 
-    def _attend(self) -> None:
-        while not self._stopping.wait(0.05):
+    def _attend(self, is_over: threading.Event) -> None:
+        while not is_over.wait(0.05):
             now_s = time.monotonic()
             with self._lock:
                 due = [name for name, at_s in self._due_s.items() if at_s <= now_s]
@@ -135,7 +131,7 @@ def written_objects(said: Any) -> Iterator[tuple[str, str]]:
 
 def covers(uri: str, bucket: str, key: str) -> bool:
     """Whether an object is among those that an s3:// address of a recipe names."""
-    own_bucket, _, own = uri.removeprefix("s3://").partition("/")
+    own_bucket, own = split_s3(uri)
     if own_bucket != bucket:
         return False
     own = own.rstrip("/")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -20,6 +21,7 @@ from deployments.exits import UsageError
 from deployments.gatekeeper import check_host, gatekeeper
 from models.task_code import Predictor, task_code
 from records.ledger import LedgerEntry
+from tasks.background import in_background
 from tasks.ledger import champion, claimed_task, history
 from tasks.place import Place
 from tasks.train import model_folder
@@ -53,7 +55,6 @@ class Throne:
         self.live: Live | None = None
         self.problem = ""
         """Why the ledger's champion does not answer, where it does not."""
-        self._stopping = threading.Event()
 
     def look(self) -> None:
         """Bring the ledger's champion to the throne; the old one answers until it is warm.
@@ -79,16 +80,11 @@ class Throne:
     @contextmanager
     def watched(self, every_s: float) -> Iterator[None]:
         """Look every so many seconds until the block ends."""
-        thread = threading.Thread(target=self._watch, args=(every_s,), daemon=True)
-        thread.start()
-        try:
+        with in_background(partial(self._watch, every_s), "throne"):
             yield
-        finally:
-            self._stopping.set()
-            thread.join()
 
-    def _watch(self, every_s: float) -> None:
-        while not self._stopping.wait(every_s):
+    def _watch(self, every_s: float, is_over: threading.Event) -> None:
+        while not is_over.wait(every_s):
             try:
                 self.look()
             except Exception as exc:  # whatever it is, the model on the throne goes on answering

@@ -24,7 +24,6 @@ from flows.schedule import ScheduleConfig
 from flows.settings import QUIET
 from flows.watch import watch
 from report.markdown import escape_markdown
-from tasks.reaper import BEAT_S
 
 COLLISION = ConcurrencyLimitStrategy.CANCEL_NEW
 """A run that comes while another goes on is cancelled and says so: the next one finds what is new.
@@ -34,9 +33,12 @@ TAG = "refit"
 RECONCILE_S = 60.0
 """DESIGN: the alias is right at latest one interval after it was made wrong."""
 VARIABLES = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": QUIET["MLFLOW_HTTP_REQUEST_MAX_RETRIES"],
-    "PREFECT_CLIENT_MAX_RETRIES": QUIET["PREFECT_CLIENT_MAX_RETRIES"],
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEAT_S),
+    name: QUIET[name]
+    for name in (
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
+        "PREFECT_CLIENT_MAX_RETRIES",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY",
+    )
 }
 """Of every run, wherever it runs: what decides how long it waits, and whether it is taken for dead."""
 

@@ -51,6 +51,7 @@ from tasks.ledger import (
     history,
     is_held,
 )
+from tasks.orchestrator import state_name
 from tasks.place import Place
 from tasks.promote import promote
 from tasks.publish import (
@@ -102,7 +103,7 @@ def retrain(
         result = run(request)
     tell_streak(request.recipe.notify, request.recipe.name, result.outcome)
     # Prefect unwraps a state: callers get the result, the UI a run named Promoted, Refused, ...
-    name = result.outcome.replace("_", " ").capitalize()
+    name = state_name(result.outcome)
     return Completed(name=name, message=result.summary, data=result)  # type: ignore[return-value]
 
 

@@ -24,10 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from records.address import holds_userinfo, userinfo, without_userinfo
+from tasks.orchestrator import BEAT_S
 from tasks.place import Place
-from tasks.retries import OUTAGE_S
+from tasks.retries import MAX_OUTAGE_S, OUTAGE_S
 
-MAX_OUTAGE_S = 86400.0
 QUIET = {
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",
@@ -42,7 +42,7 @@ QUIET = {
     # Its delays double from two seconds: six survive a minute for sure.
     "PREFECT_CLIENT_MAX_RETRIES": "6",
     # By its beats the reaper knows that a run lives; Prefect's own are three minutes apart.
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEAT_S),
     "PREFECT_LOGGING_EXTRA_LOGGERS": "refit",
     # One "Finished in state Completed()" a task hides what a person wants to know.
     "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
@@ -118,7 +118,9 @@ def _outage_s(problems: list[str]) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= MAX_OUTAGE_S:
-        problems.append(f"REFIT_OUTAGE_S={text!r} is no number of seconds from 0 to 86400")
+        problems.append(
+            f"REFIT_OUTAGE_S={text!r} is no number of seconds from 0 to {MAX_OUTAGE_S:.0f}"
+        )
     return seconds
 
 

@@ -6,7 +6,7 @@ from prefect.events import emit_event
 from prefect.runtime import deployment, flow_run
 
 from flows.schedule import NotifyConfig
-from tasks.orchestrator import REFUSALS, refusals_in_a_row
+from tasks.orchestrator import REFUSALS, refusals_in_a_row, state_name
 
 log = logging.getLogger("refit")
 
@@ -22,7 +22,7 @@ def tell_streak(config: NotifyConfig, recipe: str, outcome: str) -> None:
         outcome: of the run that is about to end.
     """
     run_id, deployment_id = flow_run.id, deployment.id
-    is_refusal = outcome.replace("_", " ").capitalize() in REFUSALS
+    is_refusal = state_name(outcome) in REFUSALS
     if not is_refusal or not run_id or not deployment_id:
         return
     try:

@@ -17,7 +17,7 @@ from models.task_code import Examples, Scored
 from models.writer import WriterConsumer, WriterPredictor, digest_text
 from records.base import digest_of
 from records.scores import Fingerprint, Scorecard
-from records.text import NORMALISE_VERSION, normalise
+from records.text import NORMALISE_VERSION, normalise, num_bytes
 
 MODULES = (
     "chat", "chatbot", "corpus", "device", "ngrams", "reference_scores", "rouge", "scoring", "writer",
@@ -111,7 +111,7 @@ def judge_answers(
     found = score_texts(outputs, references, language=request.language)
     exact = [any(is_match(a, r) for r in row) for a, row in zip(outputs, references, strict=True)]
     nats = [round(total * MICRO) for total, _ in losses]
-    sizes = [len(row[0].encode("utf-8", "surrogatepass")) for row in references]
+    sizes = [num_bytes(row[0]) for row in references]
     statistics: dict[str, tuple[tuple[int, ...], ...]] = {
         "chrf": found.statistics["chrf"],
         "rouge_l": tuple((rouge_l(a, r), 1) for a, r in zip(outputs, references, strict=True)),

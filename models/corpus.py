@@ -75,19 +75,14 @@ def chrf(sums: Ints) -> Floats:
     return np.asarray(score)
 
 
-def mean_loss(sums: Ints) -> Floats:
-    """Mean loss in nats of [loss in 1e-6 nats, tokens or bytes]."""
+def micro_mean(sums: Ints) -> Floats:
+    """Mean of [sum in 1e-6, count]: nats per token or byte, or a score that is a mean over items."""
     return np.asarray(sums[:, 0] / (np.maximum(sums[:, 1], 1) * MICRO))
 
 
 def share(sums: Ints) -> Floats:
     """Share of [right, 1]."""
     return np.asarray(sums[:, 0] / np.maximum(sums[:, 1], 1))
-
-
-def mean_score(sums: Ints) -> Floats:
-    """Mean of [score in 1e-6, 1]: for a metric that is defined as the mean over items."""
-    return mean_loss(sums)
 
 
 def _bleu_is_possible(rows: Ints) -> Bools:
@@ -116,10 +111,10 @@ def _loss_is_possible(rows: Ints) -> Bools:
 CORPUS_METRICS: dict[str, CorpusMetric] = {
     "bleu": CorpusMetric(2 + 2 * BLEU_ORDER, bleu, _bleu_is_possible, is_generated=True),
     "chrf": CorpusMetric(3 * CHRF_ORDER, chrf, _chrf_is_possible, is_generated=True),
-    "loss_per_token": CorpusMetric(2, mean_loss, _loss_is_possible, is_generated=False),
+    "loss_per_token": CorpusMetric(2, micro_mean, _loss_is_possible, is_generated=False),
     "exact_match": CorpusMetric(2, share, _share_is_possible, is_generated=True),
-    "rouge_l": CorpusMetric(2, mean_score, _score_is_possible, is_generated=True),
-    "loss_per_byte": CorpusMetric(2, mean_loss, _loss_is_possible, is_generated=False),
+    "rouge_l": CorpusMetric(2, micro_mean, _score_is_possible, is_generated=True),
+    "loss_per_byte": CorpusMetric(2, micro_mean, _loss_is_possible, is_generated=False),
 }
 
 

@@ -12,6 +12,7 @@ from models.scoring import ScoringRequest, read_texts, take_fingerprint
 from models.task_code import Examples, Scored
 from records.base import digest_of
 from records.scores import Fingerprint, Parity, Scorecard
+from records.text import num_bytes
 
 MODULES = ("corpus", "device", "language_model", "language_modeling", "ngrams", "scoring")
 """Whose code can move a score."""
@@ -122,7 +123,7 @@ def judge_losses(
     tokens = tuple((n, count) for n, (_, count) in zip(nats, losses, strict=True))
     statistics: dict[str, tuple[tuple[int, ...], ...]] = {PER_TOKEN: tokens}
     if not is_masked:
-        sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
+        sizes = [num_bytes(text) for text in texts]
         statistics["loss_per_byte"] = tuple(zip(nats, sizes, strict=True))
     return Scorecard(
         role=request.role,

@@ -15,6 +15,7 @@ from models.config import TrainConfig
 from models.device import attention_kind
 from models.errors import UnknownBase
 from models.loss import Loss
+from records.text import num_bytes
 
 Row = Mapping[str, Any]
 """One encoded training row."""
@@ -60,11 +61,6 @@ def mean_losses(losses: Sequence[tuple[float, int]], texts: Sequence[str]) -> di
         PER_TOKEN: total / max(1, sum(count for _, count in losses)),
         PER_BYTE: total / max(1, sum(map(num_bytes, texts))),
     }
-
-
-def num_bytes(text: str) -> int:
-    """Of UTF-8."""
-    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def dropout_overrides(known: Any, dropout: float | None) -> dict[str, Any]:

@@ -24,12 +24,12 @@ from models.lesson import (
     check_tokens,
     load_with_head,
     loss_figures,
-    num_bytes,
 )
 from models.loss import IGNORED, token_loss
 from models.reference_scores import score_texts
 from models.task_code import Examples
 from models.translator import BATCH_SIZE, CHARS_PER_TOKEN, Translator
+from records.text import num_bytes
 
 
 class TranslationLesson:

@@ -15,3 +15,8 @@ def normalise(text: str) -> str:
 def group_of(text: str) -> str:
     """The split group of a text: 16 hex digits of the sha256 of its normalised form."""
     return sha256(normalise(text).encode("utf-8", "surrogatepass"))[:16]
+
+
+def num_bytes(text: str) -> int:
+    """Of UTF-8; what no encoding takes counts as it would be written."""
+    return len(text.encode("utf-8", "surrogatepass"))

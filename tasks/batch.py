@@ -24,6 +24,7 @@ from models.task_code import Predictor
 from records.base import digest_of, file_sha256
 from records.ledger import LedgerEntry
 from tasks.lease import lease
+from tasks.objects import split_s3
 from tasks.place import Place
 from tasks.store import open_store
 
@@ -114,7 +115,7 @@ def check_job(job: Job) -> None:
         problems.append(f"--keep names {names}, which the output has anyway; leave it out")
     for option, uri in (("--input", job.source), ("--output", job.target)):
         is_s3 = uri.startswith("s3://")
-        if is_s3 and not uri.removeprefix("s3://").partition("/")[2].strip("/"):
+        if is_s3 and not split_s3(uri)[1].strip("/"):
             problems.append(f"{option} {uri!r} names no object; write s3://bucket/key")
         if "://" in uri and not is_s3:
             problems.append(f"{option} {uri!r} is neither a file nor s3://bucket/key")
@@ -130,7 +131,7 @@ def _fetched(place: Place, uri: str) -> Iterator[Path]:
             raise BatchError(f"--input {uri} is no file; give one file, or s3://bucket/key")
         yield Path(uri)
         return
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = split_s3(uri)
     with place.scratch() as scratch:
         path = scratch / PurePosixPath(key).name
         format_of(path, DataConfig(source=uri))  # before it is fetched
@@ -192,7 +193,7 @@ def _write(place: Place, job: Job, folder: Path, num_rows: int) -> None:
     kinds = _kinds(parts)
     ending = PurePosixPath(job.target).suffix
     if job.target.startswith("s3://"):
-        bucket, _, key = job.target.removeprefix("s3://").partition("/")
+        bucket, key = split_s3(job.target)
         whole = folder / f"whole{ending}"
         _WRITERS[ending](parts, kinds, whole)
         open_store(f"s3://{bucket}", place.s3).upload(key, whole)

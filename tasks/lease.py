@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import psutil
 
 from records.base import Record
+from tasks.background import in_background
 from tasks.objects import MissingObject, Store, StoreError
 from tasks.retries import patience
 
@@ -88,16 +90,10 @@ def lease(store: Store, key: str, *, lease_s: float = LEASE_S) -> Iterator[int]:
     """
     me = Holder.me()
     token = _acquire(store, key, me, lease_s)
-    is_over = threading.Event()
-    beating = threading.Thread(
-        target=_beat, args=(store, key, token, me, lease_s, is_over), name="lease", daemon=True
-    )
-    beating.start()
     try:
-        yield token
+        with in_background(partial(_beat, store, key, token, me, lease_s), "lease"):
+            yield token
     finally:
-        is_over.set()
-        beating.join()
         with patience(0), suppress(StoreError):  # then it runs out
             _release(store, key, token)
 

@@ -64,6 +64,12 @@ class StoreUnreachable(StoreError):
     """A fault that may pass. A write that ends so may have happened: read before trying again."""
 
 
+def split_s3(uri: str) -> tuple[str, str]:
+    """Bucket and key of `s3://bucket/key`, as they are written; what is missing is empty."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
 class Store(Protocol):
     """Objects by key: parts joined by `/`, no `.` or `..`, printable, at most 900 bytes."""
 
@@ -99,8 +105,12 @@ class Store(Protocol):
         """
         ...
 
+    def mark(self, key: str) -> str | None:
+        """What is another one once the object is written anew; None where there is no object."""
+        ...
+
     def marks(self, prefix: str = "") -> Iterator[tuple[str, str]]:
-        """Keys as `list` gives them, each with what is another one once the object is written anew."""
+        """Keys as `list` gives them, each with its `mark`."""
         ...
 
     def delete(self, key: str) -> None:

@@ -5,6 +5,13 @@ from typing import Any, NamedTuple
 
 REFUSALS = ("Refused", "Data refused", "Declined")
 """Names under which runs end that refused."""
+BEAT_S = 30
+"""Between two beats of a run: the least that Prefect allows; every run of refit is told of it."""
+
+
+def state_name(outcome: str) -> str:
+    """The name under which a run with that outcome ends in Prefect."""
+    return outcome.replace("_", " ").capitalize()
 
 
 class NoServer(ValueError):

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, field_validator
 from records.address import holds_userinfo
 from records.base import Record
 from tasks.objects import Store
-from tasks.retries import OUTAGE_S
+from tasks.retries import MAX_OUTAGE_S, OUTAGE_S
 from tasks.store import S3Settings, open_store
 
 
@@ -25,7 +25,7 @@ class Place(Record):
     s3_endpoint_url: str | None = None
     tracking_uri: str
     is_tracking_embedded: bool = True
-    outage_s: float = Field(OUTAGE_S, ge=0, le=86400)
+    outage_s: float = Field(OUTAGE_S, ge=0, le=MAX_OUTAGE_S)
     """How long a run waits for a service that is away."""
 
     @field_validator("store_uri", "s3_endpoint_url", "tracking_uri")

@@ -28,8 +28,6 @@ from prefect.states import Crashed
 
 log = logging.getLogger("refit")
 
-BEAT_S = 30
-"""Between two beats of a run: the least that Prefect allows; deployments of refit set it."""
 SILENT_S = 45.0
 """Silence before and again after the reaper was heard, of a run that beats every BEAT_S."""
 DEFAULT_BEAT_S = 180.0

@@ -25,6 +25,7 @@ DELAYS_S = [1.0, 5.0, 20.0, 60.0]
 FIRST_DELAY_S, MAX_DELAY_S = 1.0, 30.0
 OUTAGE_S = 120.0
 """How long a service may be away before a run gives up."""
+MAX_OUTAGE_S = 86400.0
 
 _patience_s: ContextVar[float] = ContextVar("patience_s", default=0.0)
 
@@ -84,7 +85,7 @@ def may_pass(exc: BaseException | None) -> bool:
     """Whether a fault may be gone at the next try: time-outs, broken connections, server errors."""
     if exc is None:
         return False
-    status = _http_status(exc)
+    status = http_status(exc)
     if status is not None:
         return status >= 500 or status in (408, 429)
     return isinstance(exc, StoreUnreachable | ConnectionError | TimeoutError) or _is_broken(exc)
@@ -107,9 +108,9 @@ def explain(exc: BaseException) -> str:
     )
 
 
-def _http_status(exc: BaseException) -> int | None:
+def http_status(exc: BaseException) -> int | None:
     """What a server answered: by MLflow's errors, and by those of requests and httpx."""
-    status = getattr(exc, "get_http_status_code", None)
+    status = getattr(exc, "gethttp_status_code", None)
     found = status() if callable(status) else None
     found = found or getattr(getattr(exc, "response", None), "status_code", None)
     return found if isinstance(found, int) else None

@@ -19,6 +19,7 @@ from data_checks.rows import Row
 from data_checks.samples import open_sample
 from records.base import canonical_json, file_sha256, sha256
 from records.data import SPLITS, Split
+from tasks.objects import split_s3
 from tasks.store import S3Settings, Store, open_store
 
 HUB_TIMEOUT_S = 10.0
@@ -102,7 +103,7 @@ def source_marks(config: DataConfig, s3: S3Settings | None = None) -> dict[str, 
     marks: dict[str, str] = {}
     for uri in filter(None, (config.source, config.train, config.validation, config.test)):
         if uri.startswith("s3://"):
-            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            bucket, key = split_s3(uri)
             found = _object_marks(open_store(f"s3://{bucket}", s3), key)
             marks |= {f"s3://{bucket}/{name}": mark for name, mark in found.items()}
         elif "://" in uri or uri.startswith("sample:"):
@@ -120,9 +121,8 @@ def _object_marks(store: Store, key: str) -> dict[str, str]:
         folder = _GLOB.split(key, maxsplit=1)[0].rpartition("/")[0]
         return {name: mark for name, mark in store.marks(folder) if fnmatchcase(name, key)}
     key = key.strip("/")
-    if key and store.exists(key):
-        folder = key.rpartition("/")[0]
-        return {name: mark for name, mark in store.marks(folder) if name == key}
+    if key and (mark := store.mark(key)) is not None:
+        return {key: mark}
     return dict(store.marks(key))
 
 
@@ -171,7 +171,7 @@ class _Opener:
 
     def _objects(self, uri: str, split: Split | None) -> list[Source]:
         """The objects of an s3:// URI: one, all below a prefix, or those of a glob (* crosses /)."""
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = split_s3(uri)
         store = open_store(f"s3://{bucket}", self.s3)
         found = _object_marks(store, key)
         keys = sorted(key for key in found if not _is_hidden(key) and not key.endswith("/"))

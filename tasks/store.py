@@ -158,16 +158,22 @@ class LocalStore:
             ]
         yield from sorted(key for key in keys if not key.startswith(f"{TEMPORARY}/"))
 
+    def mark(self, key: str) -> str | None:
+        """See Store: size and time of the last change."""
+        with suppress(FileNotFoundError):
+            found = self.path(key).stat()
+            return f"{found.st_size} {found.st_mtime_ns}"
+        return None
+
     def rewritten(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         """See Store. A file system keeps no versions."""
         yield from ()
 
     def marks(self, prefix: str = "") -> Iterator[tuple[str, str]]:
-        """See Store: size and time of the last change."""
+        """See Store."""
         for key in self.list(prefix):
-            with suppress(FileNotFoundError):
-                found = self.path(key).stat()
-                yield key, f"{found.st_size} {found.st_mtime_ns}"
+            if (mark := self.mark(key)) is not None:
+                yield key, mark
 
     def delete(self, key: str) -> None:
         """See Store."""
@@ -248,27 +254,31 @@ class S3Store:
                 raise
             return True
 
-    @patient
     def exists(self, key: str) -> bool:
+        """See Store."""
+        return self.mark(key) is not None
+
+    @patient
+    def mark(self, key: str) -> str | None:
         """See Store. By listing: the answer to HEAD cannot tell a missing key from no bucket."""
         path = self._object(key)["Key"]
         with _s3_errors(self, key):
             page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=path, MaxKeys=1)
-            return any(found["Key"] == path for found in page.get("Contents", ()))
+            found = (_mark(each) for each in page.get("Contents", ()) if each["Key"] == path)
+            return next(found, None)
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """See Store."""
         yield from (key for key, _ in self.marks(prefix))
 
     def marks(self, prefix: str = "") -> Iterator[tuple[str, str]]:
-        """See Store: the ETag, and the time, since a copy may have the same bytes."""
+        """See Store."""
         below = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""
-        root = f"{self.prefix}/" if self.prefix else ""
-        query = {"Bucket": self.bucket, "Prefix": root + below}
+        query = {"Bucket": self.bucket, "Prefix": self._root + below}
         while True:
             page = self._page(prefix, query)
             for found in page.get("Contents", ()):
-                yield found["Key"][len(root) :], f"{found['ETag']} {found['LastModified']}"
+                yield found["Key"][len(self._root) :], _mark(found)
             if not page.get("IsTruncated"):
                 return
             query["ContinuationToken"] = page["NextContinuationToken"]
@@ -281,19 +291,18 @@ class S3Store:
 
     def rewritten(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         """See Store. A versioned bucket lists the versions of a key, the latest first."""
-        root = f"{self.prefix}/" if self.prefix else ""
         versions: dict[str, list[str]] = {}
         with _s3_errors(self, prefix):
             pages = self._client.get_paginator("list_object_versions")
             for page in pages.paginate(
-                Bucket=self.bucket, Prefix=f"{root}{check_key(prefix.rstrip('/'))}/"
+                Bucket=self.bucket, Prefix=f"{self._root}{check_key(prefix.rstrip('/'))}/"
             ):
                 for found in page.get("Versions", ()):
                     versions.setdefault(found["Key"], []).append(found["VersionId"])
                 for marker in page.get("DeleteMarkers", ()):
                     versions.setdefault(marker["Key"], []).insert(0, "")
         for path, ids in versions.items():
-            if len(ids) > 1 and (key := path[len(root) :]):
+            if len(ids) > 1 and (key := path[len(self._root) :]):
                 yield from self._first_if_other(key, ids[-1])
 
     def _first_if_other(self, key: str, version_id: str) -> Iterator[tuple[str, bytes]]:
@@ -340,8 +349,12 @@ class S3Store:
         self._client.close()
 
     def _object(self, key: str) -> dict[str, str]:
-        path = f"{self.prefix}/{check_key(key)}" if self.prefix else check_key(key)
-        return {"Bucket": self.bucket, "Key": path}
+        return {"Bucket": self.bucket, "Key": f"{self._root}{check_key(key)}"}
+
+    @property
+    def _root(self) -> str:
+        """What stands before every key of this store."""
+        return f"{self.prefix}/" if self.prefix else ""
 
     @cached_property
     def _client(self) -> Any:
@@ -396,6 +409,11 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _mark(found: Mapping[str, Any]) -> str:
+    """Of a listed object: the ETag, and the time, since a copy may have the same bytes."""
+    return f"{found['ETag']} {found['LastModified']}"
 
 
 @contextmanager

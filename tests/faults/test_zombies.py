@@ -23,7 +23,8 @@ from flows.deploy import deployments_of, services_of
 from flows.reap import CRASHED_WITHIN_S, FLOWS, REAP_S, reap
 from flows.recipe import parse_recipe
 from flows.settings import clean_environment
-from tasks.reaper import BEAT_S, DEFAULT_BEAT_S, SILENT_S, Suspect
+from tasks.orchestrator import BEAT_S
+from tasks.reaper import DEFAULT_BEAT_S, SILENT_S, Suspect
 from tests.client_of import client_of
 from tests.terminal import ROOT
 
