@@ -110,7 +110,7 @@ def explain(exc: BaseException) -> str:
 
 def http_status(exc: BaseException) -> int | None:
     """What a server answered: by MLflow's errors, and by those of requests and httpx."""
-    status = getattr(exc, "gethttp_status_code", None)
+    status = getattr(exc, "get_http_status_code", None)
     found = status() if callable(status) else None
     found = found or getattr(getattr(exc, "response", None), "status_code", None)
     return found if isinstance(found, int) else None
