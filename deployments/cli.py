@@ -332,7 +332,7 @@ def up(
     ] = False,
     prefect_port: Annotated[int, typer.Option(help="Preferred; another one if in use.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="Preferred; another one if in use.")] = 5000,
-    limit: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 2,
+    limit: Annotated[int, typer.Option(min=1, help="Trainings at once.")] = 2,
 ) -> None:
     """Start Prefect, MLflow and a worker here, deploy every recipe of a folder, show what runs."""
     place = prepare()
@@ -353,6 +353,14 @@ def deploy(
         str, typer.Option(help="Ends the deployments' names; empty: the pool's name.")
     ] = "",
     image: Annotated[str, typer.Option(help="Container image, for docker and kubernetes.")] = "",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Trainings at once in this pool; not given: as it is, 1 in a new pool.",
+            show_default=False,
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Deploy recipes on the Prefect server that PREFECT_API_URL names."""
@@ -361,7 +369,7 @@ def deploy(
     from tasks.orchestrator import require_server
 
     require_server()
-    names = deploy_all(load_recipes(recipes), pool, environment or pool, kind, image)
+    names = deploy_all(load_recipes(recipes), pool, environment or pool, kind, image, limit)
     if json:
         screen.print_json(names)
     else:

@@ -62,6 +62,7 @@ def _entry(deployment: Deployment, environment: str, shared: dict[str, Any]) -> 
         "schedules": _schedules(deployment.schedule),
         "work_pool": {
             "name": f"refit-{environment}",
+            **({"work_queue_name": deployment.queue} if deployment.queue else {}),
             "job_variables": {"env": dict(VARIABLES), **POOLS[environment]},
         },
     }

@@ -60,12 +60,20 @@ def _files(path: Path) -> list[Path]:
 
 
 def deploy_all(
-    recipes: Sequence[Recipe], pool: str, environment: str, kind: str, image: str
+    recipes: Sequence[Recipe],
+    pool: str,
+    environment: str,
+    kind: str = "process",
+    image: str = "",
+    limit: int | None = None,
 ) -> list[str]:
-    """Deploy recipes, and what keeps a server in order; returns the deployments' names."""
+    """Deploy recipes, and what keeps a server in order; returns the deployments' names.
+
+    At most `limit` trainings go on at once; none: as the pool says, one in a new pool.
+    """
     from flows.deploy import deploy, deploy_services, ensure_pool
 
-    ensure_pool(pool, kind)
+    ensure_pool(pool, kind, limit)
     names = [
         name
         for recipe in recipes
@@ -83,8 +91,8 @@ def up(home: Path, folder: Path, *, is_real: bool, ports: tuple[int, int], limit
     screen.say("starting Prefect, MLflow" + (", PostgreSQL and S3" if is_real else ""))
     try:
         with running(home, is_real=is_real, ports=ports) as (stack, processes):
-            deployed = deploy_all(recipes, POOL, ENVIRONMENT, "process", "")
-            worker = start_worker(processes, stack, limit)
+            deployed = deploy_all(recipes, POOL, ENVIRONMENT, limit=limit)
+            worker = start_worker(processes, stack)
             _introduce(stack, deployed)
             return _watch(processes, worker)
     except StartError as exc:
@@ -113,8 +121,8 @@ def running(
         yield stack, processes
 
 
-def start_worker(processes: Processes, stack: Stack, limit: int, poll_s: float = 2.0) -> Child:
-    """A process worker of the pool; runs what is due, at most `limit` runs at once."""
+def start_worker(processes: Processes, stack: Stack, poll_s: float = 2.0) -> Child:
+    """A process worker of the pool; runs what its queues let through."""
     environment = {
         **clean_environment(),
         **stack.environment(),
@@ -124,7 +132,7 @@ def start_worker(processes: Processes, stack: Stack, limit: int, poll_s: float =
     command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     return processes.start(
         "worker",
-        [sys.executable, *command, "--name", "local", "--limit", str(limit)],
+        [sys.executable, *command, "--name", "local"],
         environment=environment,
         grace_s=WORKER_GRACE_S,
     )

@@ -1,6 +1,7 @@
 """Deploy: recipes become deployments on a Prefect server; the same twice changes nothing."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -30,6 +31,12 @@ COLLISION = ConcurrencyLimitStrategy.CANCEL_NEW
 
 Waiting, the runs of a dense schedule would pile up before the one that a person has asked for."""
 TAG = "refit"
+AT_ONCE = "at-once"
+"""The queue of what no training may hold up: rollback, reconciliation, the reaper, watchers.
+
+Trainings wait in the pool's default queue, whose limit says how many go on at once. A worker's own
+`--limit` would let none of these through, and ends the worker when a run that was suspended comes
+back before its first process has left."""
 RECONCILE_S = 60.0
 """DESIGN: the alias is right at latest one interval after it was made wrong."""
 VARIABLES = {
@@ -55,6 +62,8 @@ class Deployment(NamedTuple):
     schedule: ScheduleConfig | None = None
     num_at_once: int = 1
     """A run that comes while so many go on is cancelled."""
+    queue: str | None = AT_ONCE
+    """Of its work pool; none: the default one."""
 
     @property
     def full_name(self) -> str:
@@ -80,6 +89,7 @@ def deployments_of(recipe: Recipe, environment: str) -> Iterator[Deployment]:
         parameters={"recipe": values, **form_defaults(recipe)},
         parameter_schema=form_schema(retrain.fn, recipe),
         schedule=recipe.schedule,
+        queue=None,
     )
     if recipe.watch is not None:
         yield Deployment(
@@ -148,8 +158,13 @@ def describe(recipe: Recipe) -> str:
     )
 
 
-def ensure_pool(name: str, kind: str = "process") -> None:
-    """Create a process work pool where there is none of that name.
+def ensure_pool(name: str, kind: str = "process", limit: int | None = None) -> None:
+    """Create a process work pool where there is none of that name; one training at once.
+
+    Args:
+        name: of the pool.
+        kind: of the pool that is wanted.
+        limit: how many trainings go on at once; none leaves a pool that is there as it is.
 
     Raises:
         DeployError: there is none, and it would be of another kind.
@@ -165,10 +180,12 @@ def ensure_pool(name: str, kind: str = "process") -> None:
                 ) from exc
             template = ProcessWorker.get_default_base_job_template()
             create = WorkPoolCreate(name=name, type=kind, base_job_template=template)
-            try:
+            with suppress(ObjectAlreadyExists):
                 client.create_work_pool(create)
-            except ObjectAlreadyExists:
-                return
+            limit = limit or 1
+        if limit is not None:
+            queue = client.read_work_pool(name).default_queue_id
+            client.update_work_queue(queue, concurrency_limit=limit)
 
 
 def deploy(recipe: Recipe, *, pool: str, environment: str, image: str = "") -> tuple[str, ...]:
@@ -230,6 +247,7 @@ def _apply(
         description=deployment.description,
         tags=deployment.tags,
         work_pool_name=pool,
+        work_queue_name=deployment.queue,
         entrypoint=deployment.entrypoint,
         job_variables=dict(job_variables),
     )

@@ -85,7 +85,7 @@ def scheduled(
     folder = tmp_path_factory.mktemp("scheduled")
     with client_of(real_stack.environment()):
         every = {"every_s": EVERY_S}
-        deploy_all([recipe(folder, files, schedule=every)], POOL, "local", "process", "")
+        deploy_all([recipe(folder, files, schedule=every)], POOL, "local")
 
         def ended() -> list[dict[str, Any]]:
             wanted = {"name": {"any_": [f"retrain {NAME}"]},
@@ -97,7 +97,7 @@ def scheduled(
             return found[:3] if len(found) >= 3 else []
 
         runs = wait_for(ended)
-        deploy_all([recipe(folder, files)], POOL, "local", "process", "")
+        deploy_all([recipe(folder, files)], POOL, "local")
         wait_for(lambda: not open_runs(real_stack, f"{NAME}-local"))
     return runs
 
@@ -224,7 +224,7 @@ def test_a_person_approves_in_prefect_what_the_gate_agreed_to(
     gate = {**values["gate"], "approval": "required"}
     asking = parse_recipe({**values, "name": "asking", "gate": gate})
     with client_of(real_stack.environment()):
-        deploy_all([asking], POOL, "local", "process", "")
+        deploy_all([asking], POOL, "local")
     deployment = f"{real_stack.prefect_url}/deployments/name/retrain/asking-local"
     started = asked(real_stack, f"deployments/{httpx.get(deployment).json()['id']}/create_flow_run")
     wait_for(lambda: is_asking(real_stack, started["id"]))
@@ -319,7 +319,7 @@ def test_new_rows_start_a_run_and_nothing_else_does(
     fed = recipe(tmp_path, files, name="fed", data=data, watch=watched)
     looks, runs = "look for new data of fed", "retrain fed"
     with client_of(real_stack.environment()):
-        deploy_all([fed], POOL, "local", "process", "")
+        deploy_all([fed], POOL, "local")
         wait_for(lambda: len(ended(real_stack, runs)) == 1)
         store.upload("train/few.csv", write_csv(tmp_path / "rows.csv", num_rows=5, first=60))
         wait_for(lambda: ended(real_stack, looks, "Waiting"))
@@ -331,7 +331,7 @@ def test_new_rows_start_a_run_and_nothing_else_does(
         wait_for(lambda: len(ended(real_stack, runs)) == 2)
         quiet = len(ended(real_stack, looks, "Nothing new"))
         wait_for(lambda: len(ended(real_stack, looks, "Nothing new")) > quiet)
-        deploy_all([fed.model_copy(update={"watch": None})], POOL, "local", "process", "")
+        deploy_all([fed.model_copy(update={"watch": None})], POOL, "local")
     started = ended(real_stack, runs)
     assert [run["state_name"] for run in started] == ["Data refused", "Data refused"]
     assert {run["parameters"]["reason"] for run in started} == {"new data"}

@@ -111,7 +111,7 @@ def test_prefect_shows_a_hostile_recipe_and_runs_none_of_it(real_stack: Stack, t
         "gate": {"minimum": 0.5},
     }  # fmt: skip
     with client_of(real_stack.environment()):
-        deploy_all([parse_recipe(values)], POOL, "local", "process", "")
+        deploy_all([parse_recipe(values)], POOL, "local")
     deployment = httpx.get(f"{real_stack.prefect_url}/deployments/name/retrain/nasty-local").json()
     page = f"{real_stack.prefect_ui}/v2/deployments/deployment/{deployment['id']}"
     tab.open(f"{page}?tab=Description", "recipe")

@@ -1,8 +1,10 @@
 """Recipes as deployments: what the server is told is what the flow takes."""
 
 import importlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import jsonschema
 import pytest
@@ -15,11 +17,12 @@ from prefect.cli.deploy._models import (
 )
 from prefect.client.orchestration import get_client
 from prefect.flows import Flow, load_flow_from_entrypoint
+from prefect.states import Running, Suspended
 
 from deployments.exits import UsageError
 from deployments.prefect_file import FILE, POOLS, RECIPES, prefect_file
 from deployments.up import load_recipes
-from flows.deploy import deploy, deployments_of, ensure_pool, schedules
+from flows.deploy import AT_ONCE, deploy, deploy_services, deployments_of, ensure_pool, schedules
 from flows.form import changed
 from flows.recipe import Recipe, RecipeError, parse_recipe
 
@@ -154,6 +157,58 @@ def test_deploying_again_changes_nothing_and_a_schedule_can_be_taken_away(
     assert found.global_concurrency_limit.limit == 1
     assert found.enforce_parameter_schema
     assert found.entrypoint == "flows.retrain.retrain"
+
+
+def test_a_pool_lets_one_training_go_on_and_a_limit_stays_until_it_is_changed(
+    prefect_server: None,
+) -> None:
+    def limit() -> int | None:
+        found: int | None = client.read_work_queue(
+            client.read_work_pool("counted").default_queue_id
+        ).concurrency_limit
+        return found
+
+    with get_client(sync_client=True) as client:
+        ensure_pool("counted")
+        assert limit() == 1
+        ensure_pool("counted", limit=3)
+        ensure_pool("counted")
+        assert limit() == 3
+
+
+def test_no_training_holds_up_a_rollback_and_a_person_who_thinks_holds_up_no_training(
+    prefect_server: None,
+) -> None:
+    def waiting() -> set[str]:
+        """What a worker of this pool is given."""
+        soon = datetime.now(UTC) + timedelta(seconds=5)
+        found = client.get_scheduled_flow_runs_for_work_pool("busy", scheduled_before=soon)
+        return {one.flow_run.name for one in found}
+
+    def run(full_name: str, name: str, **parameters: str) -> UUID:
+        deployment = client.read_deployment_by_name(full_name)
+        made: UUID = client.create_flow_run_from_deployment(
+            deployment.id, name=name, parameters=parameters
+        ).id
+        return made
+
+    with get_client(sync_client=True) as client:
+        ensure_pool("busy")
+        deploy(recipe(name="one"), pool="busy", environment="busy")
+        deploy(recipe(name="other"), pool="busy", environment="busy")
+        deploy_services(pool="busy", environment="busy")
+        going = run("retrain/one-busy", "going")
+        run("retrain/other-busy", "next")
+        run("rollback/one-busy", "mend", reason="complaints")
+        assert len(waiting() & {"going", "next"}) == 1
+        client.set_flow_run_state(going, Running(), force=True)
+        assert "next" not in waiting()
+        assert waiting() >= {"mend"}
+        client.set_flow_run_state(going, Suspended(timeout_seconds=60), force=True)
+        assert waiting() >= {"mend", "next"}
+        for name in ("reconcile/busy", "reap/busy"):
+            service = client.read_deployment_by_name(name)
+            assert service.work_queue_name == AT_ONCE
 
 
 def test_recipes_of_a_folder_are_all_judged_at_once(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ class Soak:
         if name == "worker":
             self.killed_s = self.now_s
             self.worker.kill()
-            self.worker = start_worker(self.processes, self.stack, NUM_RECIPES + 2)
+            self.worker = start_worker(self.processes, self.stack)
             return
         with away(self.processes, self.stack, name):
             time.sleep(AWAY_S)
@@ -180,8 +180,8 @@ def main() -> int:
         folder = Path(name)
         with running(folder / "home", is_real=True, ports=(0, 0)) as (stack, processes):
             made = recipes(folder)
-            deploy_all(made, POOL, ENVIRONMENT, "process", "")
-            worker = start_worker(processes, stack, NUM_RECIPES + 2)
+            deploy_all(made, POOL, ENVIRONMENT, limit=NUM_RECIPES)
+            worker = start_worker(processes, stack)
             wait(5)
             soak = Soak(stack, processes, made, worker)
             soak.run()
