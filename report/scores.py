@@ -174,7 +174,8 @@ def slices(document: DecisionDocument) -> Html:
     """Each declared part of the test set: held, harmed, or too small to say."""
     found = findings_of(document, "slice")
     if not found:
-        return note("The recipe declares no slices.")
+        why = "; ".join(f.reason for f in findings_of(document, "slices"))
+        return note(f"Slices: {why}." if why else "The recipe declares no slices.")
     found = sorted(found, key=lambda f: ({"refused": 0, "passed": 1, "noted": 2}[f.state], f.rule))
     shown, rest = found[:MAX_SLICES], found[MAX_SLICES:]
     rows = [_slice_row(document, f) for f in shown]
