@@ -6,10 +6,11 @@ Each is made anew at every deployment, under a name that says what it does.
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 from uuid import UUID
 
 from prefect.blocks.abstract import NotificationBlock
-from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWebhook
+from prefect.blocks.notifications import SlackWebhook
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events import (
     AutomationCore,
@@ -21,7 +22,6 @@ from prefect.events import (
 )
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
-from prefect.types import SecretDict
 from pydantic import SecretStr
 
 from flows import streak
@@ -158,26 +158,37 @@ def find_block(recipe: Recipe) -> UUID | None:
 def block_for(url: str) -> NotificationBlock:
     """The block for an address; the address is kept encrypted, and never shown.
 
-    Slack's block hands every other address that Apprise knows to Apprise.
+    Slack's block hands every address that Apprise knows to Apprise. Prefect's own block for webhooks
+    is not used: the server logs its errors, and these hold the whole address.
 
     Raises:
         DeployError: it is neither http(s) nor known to Apprise.
     """
     from apprise import Apprise
 
-    if url.startswith(("http://", "https://")) and "://hooks.slack" not in url:
-        return CustomWebhookNotificationBlock(
-            name=BLOCK,
-            url="{{ address }}",
-            json_data={"text": "{{ body }}", "subject": "{{ subject }}"},
-            secrets=SecretDict({"address": url}),
-        )
-    if Apprise.instantiate(url) is None:
+    is_webhook = url.startswith(("http://", "https://")) and "://hooks.slack" not in url
+    address = webhook_address(url) if is_webhook else url
+    if Apprise.instantiate(address) is None:
         raise DeployError(
             "REFIT_NOTIFY_URL is no address that can be told: give https://..., a Slack webhook, "
             "or one that Apprise knows, e.g. mailto://user:password@host"
         )
-    return SlackWebhook(url=SecretStr(url))
+    return SlackWebhook(url=SecretStr(address))
+
+
+def webhook_address(url: str) -> str:
+    """Apprise's way to write a webhook to which `{"text": ..., "subject": ...}` is posted.
+
+    Source: https://github.com/caronc/apprise/wiki/Notify_Custom_JSON; `-name` goes into the query,
+    `:name` renames a field, or drops it. Names and values are decoded twice.
+    """
+    parts = urlsplit(url)
+    asked = [(f"-{quote(k, '')}", v) for k, v in parse_qsl(parts.query, keep_blank_values=True)]
+    fields = {"message": "text", "title": "subject", "version": "", "type": "", "attachments": ""}
+    asked += [(f":{name}", becomes) for name, becomes in fields.items()]
+    query = "&".join(f"{quote(name, '')}={quote(quote(value, ''), '')}" for name, value in asked)
+    scheme = {"http": "json", "https": "jsons"}[parts.scheme]
+    return urlunsplit((scheme, parts.netloc, parts.path or "/", query, ""))
 
 
 def on_event(event: str, resource_id: str) -> EventTrigger:

@@ -8,6 +8,7 @@ from pydantic import Field, create_model
 
 from flows.recipe import Recipe
 from models.config import TrainConfig
+from records.address import SCHEMA_OF_SECRETS
 from records.base import canonical_json
 
 Mode = Literal["promote", "dry run", "evaluate only"]
@@ -24,6 +25,8 @@ DataUri = Annotated[
         "or folder, s3://bucket/key, hf://dataset@revision, sample:NAME.",
         min_length=1,
         max_length=1000,
+        # Refused before Prefect keeps it: parameters are shown to everybody.
+        json_schema_extra={"not": SCHEMA_OF_SECRETS},
     ),
 ]
 Epochs = Annotated[

@@ -27,14 +27,19 @@ from records.live import LivePolicy
 from records.policy import LOSSES
 from records.task import TASKS, Task
 
+NO_SECRETS = (
+    "holds a name or password, and recipes are shown in Prefect, MLflow and reports; leave it out: "
+    "boto3 and the hub take their own variables"
+)
+
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the message lists every problem."""
 
     def __init__(self, origin: str, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(without_userinfo(problem) for problem in problems)
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        lines = "\n".join(f"  - {problem}" for problem in problems)
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
         super().__init__(f"{origin} has {count}:\n{lines}")
 
 
@@ -203,17 +208,17 @@ def _boolean_keys(value: object, place: str = "") -> Iterator[str]:
         yield from _boolean_keys(inner, f"{place}.{key}" if place else str(key))
 
 
-def _secrets(values: dict[str, Any], place: str = "") -> Iterator[str]:
-    """Addresses with a name or password in them, which are taken out in place: recipes are shown."""
-    for key, value in values.items():
-        if isinstance(value, dict):
+def _secrets(values: Any, place: str = "") -> Iterator[str]:
+    """Addresses with a name or password in a mapping or list, taken out in place: recipes are shown."""
+    for key, value in list(values.items() if isinstance(values, dict) else enumerate(values)):
+        if holds_userinfo(str(key)):  # the key itself is shown, too
+            del values[key]
+            yield f"{place}{without_userinfo(str(key))}: {NO_SECRETS}"
+        elif isinstance(value, dict | list):
             yield from _secrets(value, f"{place}{key}.")
         elif isinstance(value, str) and holds_userinfo(value):
             values[key] = without_userinfo(value)
-            yield (
-                f"{place}{key}: holds a name or password, and recipes are shown in Prefect, MLflow "
-                "and reports; leave it out: boto3 and the hub take their own variables"
-            )
+            yield f"{place}{key}: {NO_SECRETS}"
 
 
 def _close_file(path: Path) -> str:

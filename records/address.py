@@ -9,6 +9,12 @@ _USERINFO = re.compile(r"(?<=://)(?:(?<!hf://)[^\s/?#]*|[^\s/:@]*:[^\s@]*)@")
 `hf://dataset@revision` names nobody.
 """
 
+SCHEMA_OF_SECRETS = {
+    "type": "string",
+    "pattern": r"://[^\s/:@]*:[^\s@]*@|^(?!hf://).*://[^\s/?#]*@",
+}
+"""What a form must not take, as JSON Schema; its patterns cannot look behind."""
+
 
 def without_userinfo(text: str) -> str:
     """The text, an address or a message with addresses in it, without anybody's name and password."""

@@ -9,15 +9,17 @@ from typing import Any
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps each JSON document that is posted to it."""
+    """Keeps each JSON document that is posted to it, and answers with `status`."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: str, status: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.received: list[dict[str, Any]] = []
+        self.token = token
+        self.status = status
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook?token=s3cret"
+        return f"http://127.0.0.1:{self.server_port}/hook?token={self.token}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -25,7 +27,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers["content-length"]))
         assert isinstance(self.server, Receiver)
         self.server.received.append({"path": self.path, **json.loads(content)})
-        self.send_response(204)
+        self.send_response(self.server.status)
         self.end_headers()
 
     def log_message(self, *args: Any) -> None:
@@ -33,9 +35,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(token: str = "s3cret", status: int = 204) -> Iterator[Receiver]:
     """A receiver that listens until the block ends."""
-    with Receiver() as server:
+    with Receiver(token, status) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

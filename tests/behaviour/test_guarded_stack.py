@@ -1,5 +1,6 @@
 """Everything asks for a password: nothing shows one, and nobody acts without one."""
 
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -9,11 +10,16 @@ import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from prefect.client.orchestration import get_client
+from prefect.states import Completed, Running
 
 from deployments.access import doors
+from flows.deploy import deploy
+from flows.recipe import load_recipe
 from flows.settings import load_place
 from tests.client_of import client_of
 from tests.guarded import Ended, Guarded
+from tests.receiver import receiving
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
@@ -27,7 +33,11 @@ MARKED = {
     "wrong S3 secret": "wrong-s3-2a76",
     "token of the hub": "hf_marked-b971",
     "password of refit serve": "serve-marked-9d91",
+    "token of refit listen": "listen-marked-77c0",
+    "token of a webhook": "webhook-marked-e3f8",
+    "password of Apprise": "apprise-marked-61ba",
 }
+TOLD_LIMIT_S = 120.0
 
 
 class Night(NamedTuple):
@@ -61,6 +71,7 @@ def night(guarded: Guarded, files: Path) -> Night:
         "wrong S3": (run, {"AWS_SECRET_ACCESS_KEY": MARKED["wrong S3 secret"]}),
         "secret in store": (run, {"REFIT_STORE": f"{s3}/store"}),
         "secret in recipe": ([*run, "--set", f"data.train={s3}/rows.csv"], {}),
+        "secret in a list": ([*run, "--set", f"base.candidates=[org/a, '{s3}/base']"], {}),
         "deploy": (["deploy", str(recipe), "--pool", "guarded"], {}),
         "run": (run, by_address),
         "reader": ([*run, "--set", "train.seed=3"], reader),
@@ -70,9 +81,35 @@ def night(guarded: Guarded, files: Path) -> Night:
     marked = {
         "HF_TOKEN": MARKED["token of the hub"],
         "REFIT_SERVE_PASSWORD": MARKED["password of refit serve"],
+        "REFIT_LISTEN_TOKEN": MARKED["token of refit listen"],
+        "REFIT_NOTIFY_URL": f"http://{NOWHERE}/hook?token={MARKED['token of a webhook']}",
     }
     ended = dict(zip(asked, guarded.refit(*asked.values(), **marked), strict=True))
+    tell_in_vain(guarded, recipe)
     return Night(ended, recipe, reader)
+
+
+def tell_in_vain(guarded: Guarded, recipe: Path) -> None:
+    """Runs end, and those who are to be told of it answer with a fault, which the server logs."""
+    with (
+        client_of(guarded.variables),
+        receiving(MARKED["token of a webhook"], status=500) as receiver,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        by_apprise = f"json://ann:{MARKED['password of Apprise']}@127.0.0.1:{receiver.server_port}"
+        for name, url in {"hooked": receiver.url, "apprised": by_apprise}.items():
+            patch.setenv("REFIT_NOTIFY_URL", url)
+            deploy(load_recipe(recipe, [f"name={name}"]), pool="guarded", environment="told")
+            with get_client(sync_client=True) as client:
+                found = client.read_deployment_by_name(f"retrain/{name}-told")
+                run = client.create_flow_run_from_deployment(found.id)
+                for state in (Running(), Completed(name="Promoted", message="in vain")):
+                    client.set_flow_run_state(run.id, state, force=True)
+        deadline = time.monotonic() + TOLD_LIMIT_S
+        while len({one["path"] for one in receiver.received}) < 2:
+            assert time.monotonic() < deadline, f"only these were told: {receiver.received}"
+            time.sleep(0.2)
+        time.sleep(3)  # until the server has said what it thinks of the answers
 
 
 def test_no_place_holds_a_secret(guarded: Guarded, night: Night) -> None:
@@ -113,6 +150,7 @@ def test_each_wrong_secret_is_one_clear_error(night: Night) -> None:
         "wrong S3": (2, "check the access key, its secret, its rights and this clock"),
         "secret in store": (2, "REFIT_STORE holds a name or password, which logs would show"),
         "secret in recipe": (2, "data.train: holds a name or password"),
+        "secret in a list": (2, "base.candidates.1: holds a name or password"),
     }
     for name, (code, said) in expected.items():
         ended = night.ended[name]

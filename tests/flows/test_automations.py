@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prefect.blocks.abstract import NotificationError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun, State
@@ -142,10 +143,31 @@ def test_each_occasion_is_told_in_one_line_with_one_link(events: str, told: Rece
 def test_the_address_is_nowhere_to_be_read(events: str, told: Receiver) -> None:
     deployed(recipe("told"))
     with get_client(sync_client=True) as client:
-        block = client.read_block_document_by_name("refit", "custom-webhook", include_secrets=False)
+        block = client.read_block_document_by_name("refit", "slack-webhook", include_secrets=False)
         automations = client.read_automations()
     assert "s3cret" not in block.model_dump_json()
     assert all("s3cret" not in a.model_dump_json() for a in automations)
+
+
+@pytest.mark.parametrize(
+    "query", ["?token=s3cret", "?sig=a%2Bb%3D%3D&sp=%2Fmanual%2Frun&v=1.0&empty=", ""]
+)
+def test_a_webhook_is_called_by_its_very_address(query: str) -> None:
+    with receiving() as receiver:
+        path = f"/services/T0/x+y~z{query}"
+        block_for(f"http://127.0.0.1:{receiver.server_port}{path}").notify("a: b", "refit a")  # type: ignore[attr-defined]
+    assert receiver.received == [{"path": path, "text": "a: b", "subject": "refit a"}]
+
+
+def test_the_address_of_a_webhook_that_fails_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """Prefect's server logs what the block raises, and keeps it with the automation's event."""
+    with receiving("s3cret", status=500) as receiver:
+        block = block_for(receiver.url)
+        with block.raise_on_failure(), pytest.raises(NotificationError) as caught:
+            block.notify("a: b", "refit a")
+    assert len(receiver.received) == 1
+    assert "error=500" in caught.value.log
+    assert "s3cret" not in caught.value.log + str(caught.value) + caplog.text
 
 
 def test_deployed_again_nothing_is_told_twice_and_off_is_off(events: str, told: Receiver) -> None:
@@ -158,7 +180,6 @@ def test_deployed_again_nothing_is_told_twice_and_off_is_off(events: str, told: 
         assert client.read_automations_by_name(title) == []
 
 
-@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # by Apprise's e-mail plugin
 def test_a_block_that_is_not_there_and_an_address_that_is_none_are_refused(events: str) -> None:
     with pytest.raises(DeployError, match=r"notify.block 'slack-webhook/ops' is not on this"):
         deployed(recipe("ops", notify={"block": "slack-webhook/ops"}))

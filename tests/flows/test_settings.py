@@ -2,11 +2,15 @@
 
 import os
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from pydantic import ValidationError
 
+from flows.form import schema_of
 from flows.recipe import RecipeError, parse_recipe
+from flows.retrain import retrain
 from flows.settings import SettingsError, load_place
+from records.address import holds_userinfo
 from tasks.place import Place
 
 SECRET = "do-not-show-me"
@@ -68,6 +72,55 @@ def test_a_recipe_with_secrets_is_refused_and_does_not_show_them() -> None:
     assert [problem.partition(":")[0] for problem in caught.value.problems[:2]] == [
         "data.train", "base.model",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "place"),
+    [
+        ("data", {"train": ["s3://b/a.csv", f"https://ann:{SECRET}@host/b.csv"], "test": "t.csv"},
+         "data.train.1"),
+        ("base", {"candidates": ["org/a", {"model": f"https://ann:{SECRET}@hub/m"}]},
+         "base.candidates.1.model"),
+        ("base", {"candidates": [[f"s3://{SECRET}@b/m"]]}, "base.candidates.0.0"),
+        ("data", {"rename_labels": {f"https://ann:{SECRET}@host": "good"}},
+         "data.rename_labels.https://host"),
+        ("notes", [{"see": f"https://ann:{SECRET}@host"}], "notes.0.see"),
+    ],
+)  # fmt: skip
+def test_a_recipe_with_secrets_in_lists_and_below_is_refused_and_does_not_show_them(
+    section: str, value: object, place: str
+) -> None:
+    values = {"name": "a", "data": {"source": "a.csv"}, "gate": {"minimum": 0.5}, section: value}
+    with pytest.raises(RecipeError, match=f"{place}: holds a name or password") as caught:
+        parse_recipe(values)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"data.train=[s3://b/a.csv, 's3://ann:{SECRET}@b/c.csv']",
+        f"data.train=[s3://ann:{SECRET}@b/c.csv",
+        f"https://ann:{SECRET}@host/c.csv",
+        f"name.first=https://ann:{SECRET}@host",
+    ],
+)
+def test_an_override_with_a_secret_is_not_shown(override: str) -> None:
+    values = {"name": "a", "data": {"source": "a.csv"}, "gate": {"minimum": 0.5}}
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(values, [override])
+    assert SECRET not in str(caught.value)
+
+
+def test_a_form_takes_no_secret_that_prefect_would_show_among_the_parameters() -> None:
+    field = schema_of(retrain.fn)["properties"]["data"]
+    for text in (f"s3://ann:{SECRET}@b/a.csv", f"hf://ann:{SECRET}@imdb", f"s3://{SECRET}@b/c"):
+        assert holds_userinfo(text)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(text, field)
+    for text in ("s3://b/a@b.csv", "hf://imdb@0f5c", "/data/ann@work.csv", "sample:reviews"):
+        assert not holds_userinfo(text)
+        jsonschema.validate(text, field)
 
 
 def test_a_recipe_that_names_a_secret_of_the_environment_does_not_get_it(
