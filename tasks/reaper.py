@@ -66,14 +66,30 @@ def crash_dead_runs(own_flow: str, flows: Sequence[str], silent_s: float) -> lis
     that changed its state meanwhile. Call it from a run of `own_flow`, again and again.
     """
     with get_client(sync_client=True) as client:
-        running = _running(client, flows)
-        heard = _two_beats(_beats(client, flow_id=_flow_id(client, own_flow)), silent_s)
-        if heard is None:
+        running = runs_in(client, flows, StateType.RUNNING)
+        first = heard_before(client, own_flow, silent_s)
+        if first is None:
             return []
-        first, _ = heard
         suspects = [Suspect(run, _beats(client, run_id=run.id)) for run in running]
         dead = [s for s in suspects if s.last_sign + s.patience(silent_s) < first]
         return [suspect.run for suspect in dead if _crash(client, suspect)]
+
+
+def crash_left_tasks(flows: Sequence[str]) -> int:
+    """Crash what crashed runs left Running, whoever found that they died; returns how many."""
+    running = filters.TaskRunFilterStateType(any_=[StateType.RUNNING])
+    crashed = filters.FlowRunFilterStateType(any_=[StateType.CRASHED])
+    with get_client(sync_client=True) as client:
+        left = client.read_task_runs(
+            flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
+            flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=crashed)),
+            task_run_filter=filters.TaskRunFilter(state=filters.TaskRunFilterState(type=running)),
+            limit=BATCH,
+        )
+        for task in left:
+            message = "Its run is crashed."
+            client.set_task_run_state(task.id, Crashed(message=message), force=True)
+    return len(left)
 
 
 def wait_until_heard(run_id: str, limit_s: float = 30.0) -> bool:
@@ -87,16 +103,18 @@ def wait_until_heard(run_id: str, limit_s: float = 30.0) -> bool:
     return True
 
 
-def _two_beats(beats: Sequence[datetime], silent_s: float) -> tuple[datetime, datetime] | None:
-    """The reaper's latest beat, and the latest one that is far enough before it."""
-    if not beats:
-        return None
+def heard_before(client: SyncPrefectClient, own_flow: str, silent_s: float) -> datetime | None:
+    """When the reaper was heard, so long before it was heard last; None: it was not."""
+    beats = _beats(client, flow_id=_flow_id(client, own_flow))
     before = [beat for beat in beats if beats[0] - beat >= timedelta(seconds=silent_s)]
-    return (before[0], beats[0]) if before else None
+    return before[0] if before else None
 
 
-def _running(client: SyncPrefectClient, flows: Sequence[str]) -> list[FlowRun]:
-    state = filters.FlowRunFilterStateType(any_=[StateType.RUNNING])
+def runs_in(
+    client: SyncPrefectClient, flows: Sequence[str], state_type: StateType
+) -> list[FlowRun]:
+    """Runs of those flows that are in a state of that type now."""
+    state = filters.FlowRunFilterStateType(any_=[state_type])
     found = client.read_flow_runs(
         flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
         flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=state)),
@@ -125,7 +143,7 @@ def _beats(
 
 
 def _crash(client: SyncPrefectClient, suspect: Suspect) -> bool:
-    """Set the run to Crashed, with the tasks that it left behind; False where it went on or ended.
+    """Set the run to Crashed; False where it went on or ended.
 
     Not by force: the server itself refuses where the run ended or was suspended meanwhile.
     """
@@ -140,14 +158,5 @@ def _crash(client: SyncPrefectClient, suspect: Suspect) -> bool:
     client.set_flow_run_state(run.id, Crashed(message=message))
     if client.read_flow_run(run.id).state_type != StateType.CRASHED:
         return False
-    for task in client.read_task_runs(
-        flow_run_filter=filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=[run.id])),
-        task_run_filter=filters.TaskRunFilter(
-            state=filters.TaskRunFilterState(
-                type=filters.TaskRunFilterStateType(any_=[StateType.RUNNING])
-            )
-        ),
-    ):
-        client.set_task_run_state(task.id, Crashed(message=message), force=True)
     log.warning("%s (%s) is crashed: %s", run.name, run.id, message)
     return True

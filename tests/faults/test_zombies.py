@@ -13,8 +13,6 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas import filters
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Running
 
@@ -26,12 +24,10 @@ from flows.settings import clean_environment
 from tasks.orchestrator import BEAT_S
 from tasks.reaper import DEFAULT_BEAT_S, SILENT_S, Suspect
 from tests.client_of import client_of
+from tests.faults.looks import SILENT_TEST_S, look_until_crashed, name_of, run_of, tasks_of
 from tests.terminal import ROOT
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
-
-SILENT_TEST_S = 6.0
-LOOK_TEST_S = 3.0
 
 
 @pytest.fixture
@@ -61,27 +57,6 @@ class Beating:
         self.process.stdout.close()
 
 
-def run_of(run_id: UUID) -> FlowRun:
-    with get_client(sync_client=True) as client:
-        return client.read_flow_run(run_id)
-
-
-def name_of(run_id: UUID) -> str:
-    state = run_of(run_id).state
-    assert state is not None
-    return state.name or ""
-
-
-def look_until_crashed(run_id: UUID, limit_s: float) -> float:
-    """Seconds of looking, every LOOK_TEST_S, until the run is Crashed."""
-    begun = time.monotonic()
-    while run_of(run_id).state_name != "Crashed":
-        assert time.monotonic() - begun < limit_s, f"still {name_of(run_id)} after {limit_s} s"
-        reap(SILENT_TEST_S)
-        time.sleep(LOOK_TEST_S)
-    return time.monotonic() - begun
-
-
 def test_who_was_killed_is_crashed_and_who_is_suspended_or_computes_is_not(
     real_stack: Stack, connected: None
 ) -> None:
@@ -100,12 +75,7 @@ def test_who_was_killed_is_crashed_and_who_is_suspended_or_computes_is_not(
         state = run_of(ids["waits"]).state
         assert state is not None
         assert (state.message or "").startswith("Its process died: no heartbeat since")
-        with get_client(sync_client=True) as client:
-            (left,) = client.read_task_runs(
-                flow_run_filter=filters.FlowRunFilter(
-                    id=filters.FlowRunFilterId(any_=[ids["waits"]])
-                )
-            )
+        (left,) = tasks_of(ids["waits"])
         assert left.state_name == "Crashed", "its task is no longer shown as running"
         assert runs["works"].process.wait(120) == 0
         assert name_of(ids["works"]) == "Completed"
