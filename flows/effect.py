@@ -48,7 +48,7 @@ def _default(recipe: "Recipe", path: str) -> Any:
 
 RULES: tuple[tuple[tuple[str, ...], Means, str], ...] = (
     (("data.documents",), _is_task("language_modeling"), "language_modeling"),
-    (("data.messages", "train.chat_template"), _is_task("chat"), "chat"),
+    (("data.messages", "train.chat_template", "gate.judge"), _is_task("chat"), "chat"),
     (
         (
             "data.source_language", "data.target_language", "checks.max_copied_share",

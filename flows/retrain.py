@@ -23,6 +23,7 @@ from flows.form import (
     Strategy,
     changed,
 )
+from flows.judged import judged
 from flows.recipe import Recipe, parse_recipe
 from flows.said import say_counts, say_power
 from flows.settings import actor as own_name
@@ -220,6 +221,7 @@ def judge(request: Request, data: DataRef, challenger: TrainResult) -> RunResult
             recipe.base,
             recipe.train,
         )
+    judgements = judged(place, recipe, data, evaluation, costs)
     with costs.step("decide"):
         entry, is_earlier = decide_challenger(
             place,
@@ -229,6 +231,7 @@ def judge(request: Request, data: DataRef, challenger: TrainResult) -> RunResult
             recipe.gate.policy,
             recipe.split.salt,
             challenger.train_key,
+            judgements,
         )
     is_published = place.open().exists(report_key(request.name, entry.decision_digest))
     if is_earlier and entry.verdict == "refuse" and is_published:

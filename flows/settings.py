@@ -8,6 +8,7 @@
 | REFIT_OUTAGE_S | seconds that a run waits for a service that is away | 120 |
 | REFIT_SERVE_PASSWORD | what `refit serve` asks for | none: loopback only |
 | REFIT_LISTEN_TOKEN | what `refit listen` asks for | none: loopback only |
+| REFIT_JUDGE_KEY | key of the API in `gate.judge.url` | none: it is asked without one |
 | REFIT_NOTIFY_URL | where `refit deploy` lets Prefect tell what happened: a webhook, or Apprise's mailto:// ... | nobody is told |
 | REFIT_ACTOR | who acts, in ledger entries | the login name |
 | MLFLOW_TRACKING_URI | MLflow server or database | SQLite in `$REFIT_HOME` |
@@ -177,6 +178,11 @@ def serve_password() -> str:
 def listen_token() -> str:
     """What `refit listen` asks for; empty: nothing."""
     return os.environ.get("REFIT_LISTEN_TOKEN", "")
+
+
+def judge_key() -> str:
+    """Key of the judge's API, a secret; empty: it is asked without one."""
+    return os.environ.get("REFIT_JUDGE_KEY", "").strip()
 
 
 def notify_url() -> str:

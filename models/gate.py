@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models import evidence
 from models.intervals import compare, gain, pair, score
+from models.judge_rules import judge_rules
 from models.rulings import Case, Ruling, bounded, listed, noted, passed, refused, worst
 from models.slices import shared_labels, slice_rules
 from records.base import sha256
@@ -48,7 +49,7 @@ def decide(record: GateRecord) -> Decision:
     if not case.problems:
         rulings += [_min_items_rule(case), _floor_rule(case)]
         rulings += _baseline_rules(case) if record.champion is None else _champion_rules(case)
-        rulings += slice_rules(case)
+        rulings += [*slice_rules(case), *judge_rules(case)]
     rulings += [*_budget_rules(case), _parity_rule(case), *_wear_rules(case)]
     return _conclude(record, digest, case.alpha, rulings)
 

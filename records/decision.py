@@ -2,8 +2,11 @@
 
 from typing import Literal
 
-from records.base import Record, digest_of
+from pydantic import Field
+
+from records.base import Record, digest_of, is_empty
 from records.data import CheckReport
+from records.judge import Judgement
 from records.policy import GatePolicy
 from records.scores import Budgets, Parity, Scorecard, TestItems
 from records.task import Task
@@ -59,6 +62,8 @@ class GateRecord(Record):
     anchor_digest: str = ""
     barred_digests: tuple[str, ...] = ()
     """Models that a rollback took down; only an override brings one back."""
+    judgements: tuple[Judgement, ...] = Field((), exclude_if=is_empty)
+    """What a judge said of the answers, where the policy names one: one per other model."""
 
     @property
     def decision_key(self) -> str:
@@ -72,6 +77,7 @@ class GateRecord(Record):
                 self.challenger.fingerprint.digest,
                 self.ledger_hash,
                 self.anchor_digest,
+                *(judgement.digest for judgement in self.judgements),
             ]
         )
 

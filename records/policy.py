@@ -1,10 +1,11 @@
 """The gate's policy: part of the recipe, and part of every decision record."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from records.base import Record
+from records.base import Record, is_empty
+from records.judge import JudgePolicy
 
 Metric = Literal[
     "accuracy",
@@ -77,3 +78,17 @@ class GatePolicy(Record):
     )
     slices: SlicePolicy = SlicePolicy()
     budgets: BudgetPolicy = BudgetPolicy()
+    judge: JudgePolicy | None = Field(
+        None,
+        exclude_if=is_empty,
+        description="Chat: a model that compares the answers, too; what it says must hold as well.",
+    )
+
+    @model_validator(mode="after")
+    def _is_enough_judged(self) -> Self:
+        if self.judge is not None and self.judge.items < self.min_items:
+            raise ValueError(
+                f"judge.items={self.judge.items} is below min_items={self.min_items}, so that nothing "
+                "could pass; raise the one or lower the other"
+            )
+        return self

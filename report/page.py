@@ -6,6 +6,7 @@ from records.attribution import Attribution
 from records.document import DecisionDocument
 from report import origin, scores, training
 from report.html import Html, el, join, note, trusted
+from report.judge import judge
 from report.reasons import NO_REASONS
 from report.reasons import reasons as reasons_part
 from report.search import choice, search
@@ -44,6 +45,7 @@ def render(
     """
     parts: list[tuple[str, str, Part]] = [
         ("comparison", "Comparison", scores.comparison),
+        ("judge", "Judge", judge),
         ("rules", "Rules", scores.rules),
         ("choice", "Choice of the base", choice),
         ("search", "Search", search),
@@ -62,6 +64,7 @@ def render(
     absent = {
         *(() if document.choice else ("choice",)),
         *(() if document.search else ("search",)),
+        *(() if document.file.record.policy.judge else ("judge",)),
         *(() if reasons else ("reasons",)),
         *(() if facts_of(document).has_labels else OF_LABELS),
     }

@@ -274,7 +274,8 @@ def _right(document: DecisionDocument) -> str:
 
 
 def _comparison_text(document: DecisionDocument, compared: Comparison) -> str:
-    effect = difference(metric_of(document), compared.minimum_detectable_effect).lstrip("+")
+    metric = "accuracy" if compared.against.startswith("judge:") else metric_of(document)
+    effect = difference(metric, compared.minimum_detectable_effect).lstrip("+")
     return (
         f"Of {counted(compared.num_items, 'paired item')} the challenger lost "
         f"{count(compared.num_losses)} and won {count(compared.num_wins)} "

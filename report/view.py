@@ -20,6 +20,7 @@ RULES = {
     "floor": "Minimum score",
     "champion": "Against the champion",
     "anchor": "Against the anchor",
+    "judge": "The judge, against the",
     "labels": "Labels match by name",
     "slices": "Slices",
     "budgets": "Running costs",
@@ -58,12 +59,16 @@ def rule_name(rule: str) -> str:
         return rest.replace("=", " = ", 1)
     if root == "baseline":
         return f"Against the baseline {rest}"
+    if root == "judge":
+        return f"{RULES[root]} {role_name(rest)}"
     name = RULES.get(root, root.replace("_", " ").capitalize())
     return f"{name}: {rest}" if rest else name
 
 
 def role_name(role: str) -> str:
-    """`baseline:tfidf` -> baseline tfidf."""
+    """`baseline:tfidf` -> baseline tfidf; `judge:champion` -> champion, by the judge."""
+    if role.startswith("judge:"):
+        return f"{role_name(role.removeprefix('judge:'))}, by the judge"
     return role.replace(":", " ", 1)
 
 
@@ -117,17 +122,18 @@ def ticks(metric: str, *, signed: bool) -> Callable[[float], str]:
 
 def is_signed(finding: Finding) -> bool:
     """Whether a finding's interval is a difference between two models."""
-    return root_of(finding) in (*COMPARED, "slice")
+    return root_of(finding) in (*COMPARED, "slice", "judge")
 
 
 def unit_of(document: DecisionDocument, finding: Finding) -> str:
-    """The metric of a finding's interval: slices of labels are judged by accuracy, whatever decides."""
+    """The metric of a finding's interval: slices of labels go by accuracy, a judge by shares of items."""
     is_by_accuracy = root_of(finding) == "slice" and facts_of(document).has_labels
-    return "accuracy" if is_by_accuracy else metric_of(document)
+    return "accuracy" if is_by_accuracy or root_of(finding) == "judge" else metric_of(document)
 
 
 def card_against(record: GateRecord, against: str) -> Scorecard | None:
     """The scorecard of a comparison, which may be on a part of the items (`champion:shared`)."""
+    against = against.removeprefix("judge:")
     cards = {card.role: card for card in scorecards(record)}
     return cards.get(against) or cards.get(against.partition(":")[0])
 

@@ -12,6 +12,7 @@ from records.data import DataRef
 from records.decision import GateRecord
 from records.document import DecisionFile
 from records.evaluation import Evaluation, IndexEntry
+from records.judge import Judgement
 from records.policy import GatePolicy
 from tasks.kept import kept_task, was_found
 from tasks.ledger import (
@@ -42,15 +43,21 @@ def decide_challenger(
     policy: GatePolicy,
     salt: str,
     train_key: str,
+    judgements: tuple[str, ...] = (),
 ) -> tuple[IndexEntry, bool]:
     """Gather the evidence, ask the gate, store record and verdict; once per decision key.
+
+    Args:
+        place, name, data, policy, salt, train_key: what is decided, and by which policy.
+        evaluation_key: of the Evaluation in the store.
+        judgements: keys of what a judge said, where the policy names one.
 
     Returns:
         The decision's line in the index, and whether it was already there.
     """
     store = place.open()
     evaluation = read_stamped(store, evaluation_key, Evaluation)
-    record = gather(store, name, data, evaluation, policy, salt)
+    record = gather(store, name, data, evaluation, policy, salt, judgements)
     index_key = f"decisions/{name}/index/{record.decision_key}.json"
     if store.exists(index_key):
         known = read_stamped(store, index_key, IndexEntry)
@@ -81,6 +88,7 @@ def gather(
     evaluation: Evaluation,
     policy: GatePolicy,
     salt: str,
+    judgements: tuple[str, ...] = (),
 ) -> GateRecord:
     """The one argument of the gate.
 
@@ -126,6 +134,7 @@ def gather(
         ledger_hash=entries[-1].digest if entries else "",
         anchor_digest=held_up_to.model_digest if held_up_to else "",
         barred_digests=tuple(sorted(barred_digests(entries))),
+        judgements=tuple(read_stamped(store, key, Judgement) for key in judgements),
     )
 
 

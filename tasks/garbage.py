@@ -1,7 +1,7 @@
 """Garbage: what no ledger entry and no pin needs, in two marks seven days apart; trash first.
 
 A unit is what is made and used together: a snapshot, the splits of a data key, a base, the
-checkpoints of a train key, a model with its scores, costs and results. Roots are all that the
+checkpoints of a train key, a model with its scores, costs, judgements and results. Roots are all that the
 ledgers name: every champion, so that anchor and rollback targets are among them, with the data that
 it was decided on. Ledgers, decisions, reports, names and locks are never garbage.
 
@@ -110,7 +110,7 @@ def _unit_of(store: Store, key: str) -> Iterator[str]:
     top, *rest = key.split("/")
     if top in ("snapshots", "data", "bases", "models", "checkpoints"):
         yield f"{top}/{rest[0]}"
-    elif top in ("scores", "costs", "outputs"):
+    elif top in ("scores", "costs", "outputs", "judgements"):
         yield f"models/{rest[0]}"
     elif top in ("trains", "evaluations"):
         try:

@@ -1,6 +1,6 @@
 """What is worth trying again, and for how long: faults of services, never refusals.
 
-Inside `patience(outage_s)` every call of store and registry waits while its service is away: it is
+Inside `patience(outage_s)` every call of store, registry and judge waits while its service is away: it is
 made again with growing delays until `outage_s` have passed since it first failed. Outside of it, at a
 terminal, a call fails at once. Other faults that may pass are tried again task by task, by Prefect.
 """
@@ -32,6 +32,10 @@ _patience_s: ContextVar[float] = ContextVar("patience_s", default=0.0)
 
 class RegistryUnreachable(ConnectionError):
     """MLflow does not answer, or answers with an error of its own: retry is safe."""
+
+
+class JudgeUnreachable(ConnectionError):
+    """The judge does not answer, or with an error of its own: retry is safe."""
 
 
 @contextmanager
@@ -128,10 +132,10 @@ def _is_broken(exc: BaseException) -> bool:
 
 
 def _worth_it(task: Any, run: Any, state: Any) -> bool:
-    """Whether Prefect shall try a task again: what store and registry waited for is over."""
+    """Whether Prefect shall try a task again: what a service was waited for is over."""
     try:
         state.result()
-    except (StoreUnreachable, RegistryUnreachable):
+    except (StoreUnreachable, RegistryUnreachable, JudgeUnreachable):
         return False
     except BaseException as exc:
         return may_pass(exc)

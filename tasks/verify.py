@@ -22,7 +22,7 @@ from tasks.stamped import stamp_problem
 from tasks.trash import copy_to_trash
 
 PAYLOADS = ("snapshots", "data", "bases", "models", "checkpoints")
-STAMPED = ("trains", "scores", "costs", "evaluations", "registered")
+STAMPED = ("trains", "scores", "costs", "evaluations", "judgements", "registered")
 AGAIN = "`refit verify --set-aside`, then run the recipe again: it is made anew"
 COPY = "restore it from a copy of the store; it cannot be computed again"
 FROM_REPORT = "`refit verify --set-aside` takes it from its report"

@@ -1,6 +1,7 @@
 """Chat through the whole pipeline: two-turn talks in, right answers out, for consumers as well."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from deployments.model_commands import predict, replay
 from flows.recipe import parse_recipe
 from records.evaluation import RunResult
 from tests.consumer import asked_by_consumer
+from tests.judge_server import KEY, JudgeServer, judging
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
@@ -24,10 +26,17 @@ TEXTS = ["Hello. I am Tom. How much is the mirror?", json.dumps(FIRST, separator
 
 
 @pytest.fixture(scope="module")
+def judge() -> Iterator[JudgeServer]:
+    """An honest one, which must agree."""
+    with judging() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def promoted_run(
-    tmp_path_factory: pytest.TempPathFactory, prefect_server: None
+    tmp_path_factory: pytest.TempPathFactory, prefect_server: None, judge: JudgeServer
 ) -> tuple[World, RunResult]:
-    """A home whose first chat model was promoted."""
+    """A home whose first chat model was promoted, by its figures and by a judge."""
     folder = tmp_path_factory.mktemp("chat")
     world = World(folder / "home", folder)
     world.home.mkdir()
@@ -41,10 +50,12 @@ def promoted_run(
                              "feed_forward": 128, "vocabulary": 600}},
         "train": {"chat_template": "plain", "epochs": 6, "learning_rate": 0.004, "batch_size": 8,
                   "max_length": 96, "precision": "fp32", "generation": {"beams": 1, "max_new_tokens": 16}},
-        "gate": {"metric": "exact_match", "minimum": 0.4,
+        "gate": {"metric": "exact_match", "minimum": 0.4, "judge": {"url": judge.url, "model": "j"},
                  "slices": {"columns": ["topic", "turns"], "margin": 0.2}},
     }  # fmt: skip
-    return world, world.run(parse_recipe(values))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REFIT_JUDGE_KEY", KEY)
+        return world, world.run(parse_recipe(values))
 
 
 def test_the_first_chat_model_beats_the_nearest_answer(
@@ -60,6 +71,26 @@ def test_the_first_chat_model_beats_the_nearest_answer(
     page = Path(result.report_path).read_text("utf-8")
     assert "Exact match" in page
     assert "Right answer" in page
+
+
+def test_the_judge_was_asked_once_and_nobody_sees_its_key(
+    promoted_run: tuple[World, RunResult], judge: JudgeServer
+) -> None:
+    world, result = promoted_run
+    file = world.decision(result.decision_digest)
+    (judgement,) = file.record.judgements
+    assert judgement.against == "baseline:nearest"
+    assert judgement.shown_first == judgement.shown_last
+    assert judgement.num_calls == len(judge.asked) > 100
+    assert set(judge.keys) == {f"Bearer {KEY}"}
+    rule = next(f for f in file.decision.findings if f.rule == "judge:baseline:nearest")
+    assert rule.state == "passed"
+    assert "both orders agree on 100.0%" in rule.reason
+    page = Path(result.report_path).read_text("utf-8")
+    assert "Both orders agree" in page
+    assert "Against the baseline nearest, by the judge" in page
+    kept = [path for path in world.home.rglob("*") if path.is_file()]
+    assert not [path for path in kept if KEY.encode() in path.read_bytes()]
 
 
 def test_a_consumer_gets_what_refit_predict_says_in_both_turns(

@@ -9,6 +9,7 @@ GATE = ("tests/models/test_gate.py",)
 STATISTICS = ("tests/models/test_statistics.py",)
 POWER = ("tests/models/test_power.py",)
 LEDGER = ("tests/tasks/test_ledger.py",)
+JUDGING = ("tests/models/test_judging.py",)
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,30 @@ class Patch:
 
 
 PATCHES = (
+    Patch(
+        "believe a judge by one order",
+        "records/judge.py",
+        'return first if first == last and first != "unreadable" else None',
+        'return first if first != "unreadable" else None',
+        JUDGING,
+        "contradicts_itself",
+    ),
+    Patch(
+        "take what a judge left open for won",
+        "models/judge_rules.py",
+        "against = _paired(case, policy, said, abstained=False)",
+        "against = _paired(case, policy, said, abstained=True)",
+        JUDGING,
+        "contradicts_itself or without_a_verdict",
+    ),
+    Patch(
+        "let a judge see other answers than were scored",
+        "models/judge_rules.py",
+        "elif said.answers_digest != digest_answers(",
+        "elif not digest_answers(",
+        JUDGING,
+        "something_else",
+    ),
     Patch(
         "swap the two models",
         "models/gate.py",

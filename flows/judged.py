@@ -1,0 +1,18 @@
+"""The judge of a recipe, where it names one, between evaluation and decision."""
+
+from flows.costs import Costs
+from flows.recipe import Recipe
+from flows.settings import judge_key as own_key
+from records.data import DataRef
+from tasks.judge import ask_judge, judge_key
+from tasks.place import Place
+
+
+def judged(
+    place: Place, recipe: Recipe, data: DataRef, evaluation: str, costs: Costs
+) -> tuple[str, ...]:
+    """Keys of what the judge said of the evaluated answers; none where no judge is wanted."""
+    if recipe.gate.judge is None:
+        return ()
+    with costs.step("judge"), judge_key(own_key()):
+        return ask_judge(place, data, evaluation, recipe.gate.judge)
