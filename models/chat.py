@@ -1,6 +1,5 @@
 """Chat: a saved chat model scored by its answers and what right ones cost it, and what it must beat."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from models.chat_lesson import ChatLesson
 from models.chatbot import BATCH_RULE, Chatbot
 from models.corpus import MICRO, corpus_figures
 from models.device import loading
+from models.final_answer import SIGNATURE as FINAL_SIGNATURE
+from models.final_answer import final_number
 from models.ngrams import Ngrams
 from models.reference_scores import score_texts, signatures_of
 from models.rouge import SIGNATURE, rouge_l
@@ -20,11 +21,10 @@ from records.scores import Fingerprint, Scorecard
 from records.text import NORMALISE_VERSION, normalise, num_bytes
 
 MODULES = (
-    "chat", "chatbot", "corpus", "device", "ngrams", "reference_scores", "rouge", "scoring", "writer",
+    "chat", "chatbot", "corpus", "device", "final_answer", "ngrams", "reference_scores", "rouge",
+    "scoring", "writer",
 )  # fmt: skip
 """Whose code can move a score."""
-_FINAL = re.compile(r"####\s*(\S.*)")
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
 class Code:
@@ -38,7 +38,7 @@ class Code:
     def fingerprint(self, request: ScoringRequest) -> Fingerprint:
         """With how each metric of a text is computed."""
         references = read_column(Path(request.test_path), request.items, "references")
-        exact = f"normalise:{NORMALISE_VERSION}|number after ####"
+        exact = f"normalise:{NORMALISE_VERSION}|{FINAL_SIGNATURE}"
         return take_fingerprint(
             request.items,
             MODULES,
@@ -134,16 +134,11 @@ def judge_answers(
 
 
 def is_match(answer: str, reference: str) -> bool:
-    """Whether an answer is the reference, normalised; of a reference with `#### 42`, its last number."""
-    if final := _FINAL.search(reference):
-        numbers = _NUMBER.findall(answer.split("####")[-1])
-        return bool(numbers) and _plain(numbers[-1]) == _plain(final.group(1))
+    """Whether an answer is the reference, normalised; of a reference with `#### 42`, its final number."""
+    right = final_number(reference, needs_mark=True)
+    if right is not None and not right.is_nan():
+        return final_number(answer) == right
     return normalise(answer) == normalise(reference)
-
-
-def _plain(number: str) -> str:
-    text = number.replace(",", "").strip().rstrip(".")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _first_answers(request: ScoringRequest) -> list[str]:
