@@ -2,6 +2,7 @@
 
 full: all of them. head: what lies above the body. gradual: the head first, then block by block from
 the top down. lora: low-rank adapters beside the linear layers, merged before the model is saved.
+qlora: the same beside layers in four bits (models/four_bit.py), merged into the full ones.
 """
 
 import difflib
@@ -18,27 +19,32 @@ from models.base import Base
 from models.config import TrainConfig
 from models.depth import linear_layers, parameter_depths
 from models.errors import AdapterDiffers, SettingExceedsModel
+from models.four_bit import check_four_bit, in_full
 
 ALL_TRAIN_AT = 0.5
 """Share of the steps after which gradual unfreezing has reached the embeddings."""
 
 TOLERANCE = 1e-4
-"""Largest difference of logits that merging an adapter may make."""
+"""Largest difference of logits that merging an adapter may make. Of qlora the adapter is taken beside
+the base's own weights, as it is merged: beside four bits it answered a little otherwise, and no bound
+on that is promised. What is judged is always the merged model."""
+
+
+ADAPTED = ("lora", "qlora")
+"""Strategies that train adapters."""
+ADAPTER_PARTS = (".lora_", ".modules_to_save.")
+"""What stands in the names of all that training moves in an adapted model."""
 
 
 def check_strategy(config: TrainConfig) -> None:
     """Raises SettingExceedsModel where this machine cannot train in that way."""
     if config.strategy == "qlora":
-        why = "has none" if not torch.cuda.is_available() else "has one, but not the 4-bit kernels"
-        raise SettingExceedsModel(
-            f"train.strategy='qlora' needs a CUDA card with 4-bit kernels; this machine {why}; "
-            "use train.strategy: lora"
-        )
+        check_four_bit()
 
 
 def check_targets(config: TrainConfig, base: Base) -> None:
     """Raises SettingExceedsModel where a LoRA target is no layer of `base`; loads no weight."""
-    if config.strategy == "lora" and config.lora.targets:
+    if config.strategy in ADAPTED and config.lora.targets:
         known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
         with torch.device("meta"):
             lora_targets(AutoModel.from_config(known), config, base.uri)
@@ -67,9 +73,18 @@ def adapt(model: Any, config: TrainConfig, base: str, fresh_parts: Sequence[str]
         depths = parameter_depths(model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(depths[name] == max(depths.values()))
-    if config.strategy == "lora":
+    if config.strategy in ADAPTED:
         return _with_adapters(model, config, base, fresh_parts)
     return model
+
+
+def onto_full_base(model: Any, config: TrainConfig, base: Base, fresh_parts: Sequence[str]) -> Any:
+    """The adapters that were trained beside four bits, beside the base's own weights; others as they are."""
+    if config.strategy != "qlora":
+        return model
+    adapted = _with_adapters(in_full(model, base.path), config, base.uri, fresh_parts)
+    load_moved(adapted, moved_state(model))
+    return adapted
 
 
 def _with_adapters(model: Any, config: TrainConfig, base: str, fresh_parts: Sequence[str]) -> Any:
@@ -144,6 +159,24 @@ def lowest_trained_depth(step: int, num_steps: int, top: int) -> int:
 def is_adapted(model: Any) -> bool:
     """Whether the model carries adapters."""
     return hasattr(model, "merge_and_unload")
+
+
+def moved_state(model: Any) -> dict[str, torch.Tensor]:
+    """The part of a model's state that training can move: of an adapted one, what is not its base."""
+    state: dict[str, torch.Tensor] = model.state_dict()
+    if not is_adapted(model):
+        return state
+    return {n: t for n, t in state.items() if any(part in n for part in ADAPTER_PARTS)}
+
+
+def load_moved(model: Any, state: Mapping[str, torch.Tensor]) -> None:
+    """Put what `moved_state` gave into a model of the same shape; raises RuntimeError where it is another."""
+    if not is_adapted(model):
+        model.load_state_dict(state)
+        return
+    if unlike := set(state) ^ set(moved_state(model)):
+        raise RuntimeError(f"the adapters are of another shape: {sorted(unlike)[:3]}")
+    model.load_state_dict(state, strict=False)
 
 
 def merge(model: Any) -> Any:

@@ -1,7 +1,7 @@
 """Checkpoints: all that a training needs to go on bit for bit, in safetensors and JSON, no pickle.
 
-A folder of three files: `tensors.safetensors` (weights, optimiser, what the Watch keeps, random
-generators), `numbers.json` (all else), `trainer_state.json` (the Trainer's own, by which it finds
+A folder of three files: `tensors.safetensors` (weights that training moves, optimiser, what the Watch
+keeps, random generators), `numbers.json` (all else), `trainer_state.json` (the Trainer's own, by which it finds
 its place in the data). The Trainer's own checkpoints are pickles, and neither atomic nor complete.
 """
 
@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Trainer
 from transformers.trainer_callback import TrainerState
 
+from models.adapt import load_moved, moved_state
 from models.encode import LengthGroupedSampler
 from models.watch import Watch
 
@@ -74,7 +75,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
             self.train()
             return
         self.start = Checkpoint.load(folder)
-        self.model.load_state_dict(self.start.part("model"))
+        load_moved(self.model, self.start.part("model"))
         self.watch.restore(self.start.part("watch"), self.start.numbers["watch"], self.model.device)
         self.state = self.start.state
         self.watch.validate_if_due(self.model, self.state)  # which SIGTERM may have cut short
@@ -90,7 +91,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         optimiser_tensors, optimiser_numbers = _split_optimiser(self.optimizer.state_dict())
         random_tensors, random_numbers = _random_state()
         tensors = {
-            **_named("model", self.model.state_dict()),
+            **_named("model", moved_state(self.model)),
             **_named("watch", watch_tensors),
             **_named("optimiser", optimiser_tensors),
             **_named("random", random_tensors),

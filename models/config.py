@@ -253,8 +253,9 @@ class TrainConfig(Record):
         "full",
         description="full: every weight is trained. head: only what is above the body. gradual: "
         "the head first, then block by block from the top. lora: low-rank adapters, merged in the "
-        "end. qlora: the same over 4-bit weights; needs a CUDA card. contrastive: for few rows; texts of "
-        "one label are pulled together, others apart, then the head is fitted.",
+        "end. qlora: the same beside 4-bit weights, merged into the full ones; needs a CUDA card and "
+        "the extra [qlora]. contrastive: for few rows; texts of one label are pulled together, "
+        "others apart, then the head is fitted.",
     )
     lora: LoraConfig = Field(LoraConfig(), description="For strategy lora.")
     layer_decay: float = Field(

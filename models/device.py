@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,8 @@ COMPUTING_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "saf
 TRAINING_LIBRARIES = (*COMPUTING_LIBRARIES, "peft", "scikit-learn")
 """Whose versions can move trained weights."""
 TRAINING_CODE = (
-    "adapt", "base", "checkpoint", "depth", "device", "encode", "lesson", "loss", "optimiser",
-    "schedule", "step", "stop", "train", "watch",
+    "adapt", "base", "checkpoint", "depth", "device", "encode", "four_bit", "lesson", "loss",
+    "optimiser", "schedule", "step", "stop", "train", "watch",
 )  # fmt: skip
 """Modules of this room that every training runs through."""
 
@@ -64,9 +65,12 @@ def training_identity(config: TrainConfig, modules: tuple[str, ...]) -> dict[str
         config: the recipe's `train`.
         modules: of this room, that the task's training runs through beside the common ones.
     """
+    is_quantised = config.strategy == "qlora" and importlib.util.find_spec("bitsandbytes")
     return {
         "code": code_digest(*TRAINING_CODE, *modules),
-        "libraries": library_versions(TRAINING_LIBRARIES),
+        "libraries": library_versions(
+            [*TRAINING_LIBRARIES, *(["bitsandbytes"] if is_quantised else [])]
+        ),
         "device": device_class(),
         "world_size": max(1, torch.cuda.device_count()),
         "dtype": training_dtype(config.precision),

@@ -13,7 +13,8 @@ from transformers import AutoConfig
 from models.base import Base
 from models.config import TrainConfig
 from models.device import attention_kind
-from models.errors import UnknownBase
+from models.errors import SettingExceedsModel, UnknownBase
+from models.four_bit import four_bit_options
 from models.loss import Loss
 from records.text import num_bytes
 
@@ -75,7 +76,7 @@ def dropout_overrides(known: Any, dropout: float | None) -> dict[str, Any]:
 def load_with_head(
     base: Base, config: TrainConfig, what: str, head: Callable[[Any], Any], **options: Any
 ) -> Any:
-    """The base's weights under a head of transformers', in fp32.
+    """The base's weights under a head of transformers', in fp32; for qlora its blocks in four bits.
 
     Args:
         base: verified base model.
@@ -86,10 +87,12 @@ def load_with_head(
 
     Raises:
         UnknownBase: it has no such head, or cannot be loaded.
+        SettingExceedsModel: strategy qlora on a machine that cannot.
     """
     try:
         known = AutoConfig.from_pretrained(base.path, trust_remote_code=False)
-        return head(known).from_pretrained(
+        kind = head(known)
+        return kind.from_pretrained(
             base.path,
             use_safetensors=True,
             trust_remote_code=False,
@@ -97,8 +100,9 @@ def load_with_head(
             attn_implementation=attention_kind(),
             **dropout_overrides(known, config.dropout),
             **options,
+            **four_bit_options(kind, known, config),
         )
-    except UnknownBase:
+    except (UnknownBase, SettingExceedsModel):
         raise
     except (OSError, ValueError, KeyError, SafetensorError) as exc:
         raise UnknownBase(f"base.model={base.uri!r} cannot be made {what}: {exc}") from exc

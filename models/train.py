@@ -12,7 +12,15 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, TrainingArguments, set_seed
 
-from models.adapt import Unfreezing, adapt, check_same, is_adapted, merge, probe
+from models.adapt import (
+    Unfreezing,
+    adapt,
+    check_same,
+    is_adapted,
+    merge,
+    onto_full_base,
+    probe,
+)
 from models.base import LINEAGE_FILE, Base
 from models.checkpoint import ResumableTrainer
 from models.config import TrainConfig
@@ -113,6 +121,7 @@ def train(
     watch.restore_best(model)
     # Training wrapped the model's forward pass in bf16 products; what is saved answers in fp32.
     model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    model = onto_full_base(model, config, base, lesson.fresh_parts)
     _finish(lesson, model, out, base, lineage)
     wall_s = time.monotonic() - started
     num_rows = float(trainer.state.epoch or 0) * len(lesson.rows)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from models.adapt import load_moved, moved_state
 from models.config import TrainConfig
 from models.errors import TrainingDiverged
 from models.lesson import Lesson
@@ -174,7 +175,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def restore_best(self, model: torch.nn.Module) -> None:
         """Put the best validated weights into `model`."""
-        model.load_state_dict(self._best)
+        load_moved(model, self._best)
 
     def _elapsed_s(self) -> float:
         return self.train_s + time.monotonic() - self._since
@@ -224,7 +225,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         finally:
             model.train()
             if trained:
-                model.load_state_dict(trained)
+                load_moved(model, trained)
         return 0 < self.config.early_stopping <= self._num_worse
 
     def _score(self, model: torch.nn.Module) -> Mapping[str, float]:
@@ -236,23 +237,29 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             self._num_worse += 1
             return
         self.best_step, self.best_value, self._num_worse = step, value, 0
-        self._best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        self._best = {k: v.detach().clone() for k, v in moved_state(model).items()}
 
     def _update_average(self, model: torch.nn.Module, step: int) -> None:
         """Exponential moving average that forgets its random start: decay min(d, (1+t)/(10+t))."""
         if not self._average:
-            self._average = {n: p.detach().clone() for n, p in model.named_parameters()}
+            self._average = {n: p.clone() for n, p in self._averaged(model).items()}
             return
         decay = min(self.config.average_decay, (1 + step) / (10 + step))
-        parameters = {n: p.detach() for n, p in model.named_parameters()}
+        parameters = self._averaged(model)
         averages = [self._average[name] for name in parameters]
         torch._foreach_lerp_(averages, list(parameters.values()), 1 - decay)
+
+    @staticmethod
+    def _averaged(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        """Parameters that training can move."""
+        moved = moved_state(model)
+        return {n: p.detach() for n, p in model.named_parameters() if n in moved}
 
     def _swap_in_average(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
         """Put the averaged weights into `model`; returns those that were there."""
         if not self._average:
             return {}
-        trained = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        trained = {k: v.detach().clone() for k, v in moved_state(model).items()}
         model.load_state_dict(self._average, strict=False)
         return trained
 
