@@ -32,7 +32,7 @@ from tests.models.trainings import LABELS, changed, make_base, rows, train_tiny
 
 QLORA = changed(strategy="qlora", learning_rate=0.01, lora={"rank": 4, "alpha": 8})
 needs_library = pytest.mark.skipif(
-    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes: pip install '.[qlora]'"
+    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is absent: make qlora"
 )
 
 
