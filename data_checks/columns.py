@@ -1,5 +1,6 @@
-"""What a table's columns say about its task: dialogues, pairs, questions, or a text and its label."""
+"""What a table's columns say about its task: dialogues, pairs, questions, a text and its labels or label."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -14,6 +15,10 @@ LANGUAGES = (
 _SOURCES, _TARGETS = re.compile(r"source|src", re.I), re.compile(r"target|tgt|trg", re.I)
 _QUESTIONS = re.compile(r"prompt|question|instruction|query|input", re.I)
 _ANSWERS = re.compile(r"answer|response|completion|output|reply", re.I)
+
+
+_LABELS = re.compile(r"labels?|tags?|topics?|categories|genres?|classes|aspects?|emotions?", re.I)
+_SEPARATORS = "|;,"
 
 
 class Roles(NamedTuple):
@@ -55,3 +60,44 @@ def text_roles(columns: Mapping[str, Sequence[str]]) -> Roles | None:
 def _is_text(cells: Sequence[str]) -> bool:
     """Whether the cells are too different to be labels."""
     return len(set(cells)) > max(2, len(cells) / 5)
+
+
+def label_sets(columns: Mapping[str, Sequence[str]]) -> tuple[str, str | None] | None:
+    """The column that holds sets of labels, and what stands between them (None: it holds lists).
+
+    Lists of few different texts are such sets, whatever the column is called; texts with separators
+    only where the column is called after labels, and more cells than labels differ.
+
+    Args:
+        columns: name -> cells, those of a list as JSON.
+    """
+    for name, cells in columns.items():
+        lists = [found for cell in cells if cell and (found := _list_in(cell)) is not None]
+        if 2 * len(lists) > sum(map(bool, cells)) and _are_sets(lists, lists):
+            return name, None
+    for name, cells in columns.items():
+        filled = [cell for cell in cells if cell] if _LABELS.fullmatch(name) else []
+        for separator in _SEPARATORS:
+            parts = [[part.strip() for part in cell.split(separator)] for cell in filled]
+            if any(len(part) > 1 for part in parts) and _are_sets(parts, filled):
+                return name, separator
+    return None
+
+
+def _are_sets(sets: Sequence[Sequence[str]], cells: Sequence[object]) -> bool:
+    """Whether few labels make up many cells."""
+    labels = {label for found in sets for label in found}
+    num_different = len({str(cell) for cell in cells})
+    return "" not in labels and 2 <= len(labels) <= max(2, len(cells) / 5, num_different - 1)
+
+
+def _list_in(cell: str) -> list[str] | None:
+    """The texts of a list in JSON; None for anything else."""
+    if not cell.startswith("["):
+        return None
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    is_list = isinstance(found, list) and all(isinstance(label, str) for label in found)
+    return found if is_list else None

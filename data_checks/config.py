@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from records.base import Record
+from records.base import Record, is_empty
 
 DATA_VERSION = 2
 """Part of every data key: raise it when the same configuration would keep or split rows otherwise."""
@@ -49,7 +49,15 @@ class DataConfig(Record):
     label: str = Field(
         "label",
         description="Column with the label; translation: the target (default `target`); chat: the "
-        "answer (default `answer`); language_modeling: empty.",
+        "answer (default `answer`); multilabel: the labels (default `labels`); language_modeling: empty.",
+    )
+    label_separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=10,
+        exclude_if=is_empty,
+        description="Multilabel: between the labels of a row (default `|`), where the column holds "
+        "texts and no lists; `[]` is a row without any, an empty cell one that lacks them.",
     )
     messages: str | None = Field(
         None,

@@ -1,8 +1,10 @@
 """One expectation: what Great Expectations is asked, and how its answer is told."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,8 @@ class Check:
     limit: str
     next_step: str
     blocking: bool = True
+    told: Callable[[pd.DataFrame, Sequence[int]], str] | None = None
+    """What was observed, of the frame and the index of its failed rows; None: counts and labels."""
 
 
 def rest(share: float) -> float:

@@ -29,6 +29,8 @@ def write_recipe_text(path: Path, sniffed: Sniffed, name: str) -> str:
         f"task: {sniffed.task}",
         "",
     ]
+    if sniffed.task == "multilabel":
+        labels += ", several for a text"
     base = _base(sniffed) if has_labels else _text_base(sniffed)
     gate = _gate(sniffed) if has_labels else _TEXT_GATES[sniffed.task]
     parts = (_data(path, sniffed), _checks(sniffed), _split(), base, gate)
@@ -65,9 +67,13 @@ def _of_task(sniffed: Sniffed) -> list[str]:
     labels = {label: label for label in list(sniffed.num_by_label)[:3]}
     source, target = sniffed.languages or ("en", "de")
     mark = "" if sniffed.languages else "# "
+    renaming = f"  # rename_labels: {_yaml(labels)}   # value in the file: name of the label"
+    separator = _yaml(sniffed.label_separator)
     return {
-        "classification": [
-            f"  # rename_labels: {_yaml(labels)}   # value in the file: name of the label"
+        "classification": [renaming],
+        "multilabel": [
+            f"  label_separator: {separator}   # between labels, where they are no list; [] is none",
+            renaming,
         ],
         "translation": [
             f"  {mark}source_language: {_yaml(source)}   # then checked; swapped columns refuse",
@@ -173,6 +179,14 @@ _TEXT_GATES = {
 
 
 def _gate(sniffed: Sniffed) -> list[str]:
+    if sniffed.task == "multilabel":
+        return [
+            "gate:",
+            "  metric: micro_f1   # or macro_f1; accuracy counts only whole sets; log_loss",
+            "  minimum: 0.5   # the least that is of use; the lower bound must clear it",
+            "  rule: non_inferior   # against the champion: not worse than the margin",
+            "  margin: 0.02",
+        ]
     total = max(1, sum(sniffed.num_by_label.values()))
     majority = max(sniffed.num_by_label.values(), default=0) / total
     minimum = min(0.99, (1 + majority) / 2)  # 1 can never be cleared

@@ -14,6 +14,7 @@ from data_checks.copies import Rule
 from data_checks.dialogues import Dialogues
 from data_checks.documents import Documents
 from data_checks.expectation import Check
+from data_checks.label_sets import LabelSets
 from data_checks.labelled import Labelled
 from data_checks.pairs import Pairs
 from records.data import CheckResult
@@ -53,6 +54,7 @@ def row_kind(task: Task, data: DataConfig) -> RowKind:
     """The rows of a task, as a recipe's `data` describes them."""
     kinds: dict[Task, Callable[[], RowKind]] = {
         "classification": lambda: Labelled(data),
+        "multilabel": lambda: LabelSets(data),
         "chat": Dialogues,
         "language_modeling": Documents,
         "translation": lambda: Pairs(data.source_language, data.target_language),

@@ -16,7 +16,7 @@ class Labelled:
     """A text with one of a few labels."""
 
     def __init__(self, data: DataConfig | None = None) -> None:
-        self._renamed = tuple(sorted(set(data.rename_labels.values()))) if data else ()
+        self.renamed = tuple(sorted(set(data.rename_labels.values()))) if data else ()
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -32,7 +32,7 @@ class Labelled:
 
     def checks(self, checks: ChecksConfig) -> tuple[Check, ...]:
         """Which labels there are, and how many rows of each."""
-        allowed = checks.labels or self._renamed
+        allowed = checks.labels or self.renamed
         known = Check(
             name="label_set",
             column="label",
@@ -50,7 +50,7 @@ class Labelled:
             next_step="add rows of the missing ones, or take them out of checks.labels",
         )
         optional = ((known,) if allowed else ()) + ((present,) if checks.labels else ())
-        return (*optional, *_balance_checks(checks))
+        return (*optional, num_labels_check(checks), *balance_checks(checks))
 
     def rules(self, frame: pd.DataFrame, checks: ChecksConfig) -> dict[str, Rule]:
         """Copies go; a text with two labels teaches nothing."""
@@ -75,12 +75,8 @@ class Labelled:
         """Labels that hardly differ, and texts with two labels."""
         test = kept[kept["split"] == "test"]
         conflicting = dropped[dropped["reason"] == "conflicting_labels"]
-        alike = _alike(kept["label"].dropna().unique())
         return (
-            (
-                len(alike),
-                f"labels look alike: {few(map(repr, alike))}; make them one by data.rename_labels",
-            ),
+            alike_warning(kept["label"].dropna().unique()),
             (
                 len(conflicting),
                 f"rows dropped: {conflicting['text_key'].nunique()} texts carry two labels",
@@ -96,6 +92,13 @@ class Labelled:
         return check_splits(rows, checks.labels)
 
 
+def alike_warning(labels: Iterable[str]) -> tuple[int, str]:
+    """How many labels hardly differ, and what is said of them."""
+    alike = _alike(labels)
+    shown = few(map(repr, alike))
+    return len(alike), f"labels look alike: {shown}; make them one by data.rename_labels"
+
+
 def _alike(labels: Iterable[str]) -> list[str]:
     """The labels that another one equals but for case, width or white space; equal ones together."""
     by_form: dict[str, list[str]] = {}
@@ -108,16 +111,21 @@ def _conflicts(rows: pd.DataFrame) -> "pd.Series[bool]":
     return rows.groupby("text_key")["label"].transform("nunique") > 1
 
 
-def _balance_checks(checks: ChecksConfig) -> tuple[Check, ...]:
+def num_labels_check(checks: ChecksConfig) -> Check:
+    """At least so many labels."""
+    return Check(
+        name="num_labels",
+        column="label",
+        expectation="ExpectColumnUniqueValueCountToBeBetween",
+        arguments={"column": "label", "min_value": checks.min_labels},
+        limit=f"at least {checks.min_labels} labels",
+        next_step="there is nothing to tell apart: check data.label",
+    )
+
+
+def balance_checks(checks: ChecksConfig) -> tuple[Check, ...]:
+    """Neither too few rows of a label, nor hardly any other label: by label_rows and label_share."""
     return (
-        Check(
-            name="num_labels",
-            column="label",
-            expectation="ExpectColumnUniqueValueCountToBeBetween",
-            arguments={"column": "label", "min_value": checks.min_labels},
-            limit=f"at least {checks.min_labels} labels",
-            next_step="there is nothing to tell apart: check data.label",
-        ),
         Check(
             name="rows_per_label",
             column="label",

@@ -3,16 +3,14 @@
 import csv
 import gzip
 import json
-import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, time
-from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+from data_checks.cells import as_label, as_label_set, as_text
 from data_checks.config import DataConfig
 from data_checks.documents import read_documents
 from data_checks.problems import ParseError, Problems
@@ -112,14 +110,16 @@ def _rows(
         if values and config.messages:
             values = _answered(values, where, problems)
             columns = ("text", "label", *config.attributes)
-        texts = _texts(values, columns, where, problems) if values else None
+        if values and config.label_separator and config.label:
+            values = _with_label_set(values, config, where, problems)
+        texts = _texts(values, columns, where, problems, config.label) if values else None
         if texts is None:
             continue
         has_label = config.label or config.messages
         text, label, *attributes = texts if has_label else (texts[0], None, *texts[1:])
         yield Row(
             text=text,
-            label=_renamed(label, config),
+            label=label if config.label_separator else as_label(label, config.rename_labels),
             split=split,
             file=name,
             row=number,
@@ -140,12 +140,16 @@ def _answered(values: Sequence[object], where: str, problems: Problems) -> Seque
     return [turns, answer, *values[1:]]
 
 
-def _renamed(label: str | None, config: DataConfig) -> str | None:
-    """The label's name, without white space around it: nobody could tell the two classes apart."""
-    stripped = (label or "").strip()
-    names = config.rename_labels
-    name = names.get(label or "", names.get(stripped, stripped)).strip()
-    return name or None
+def _with_label_set(
+    values: Sequence[object], config: DataConfig, where: str, problems: Problems
+) -> Sequence[object] | None:
+    """The label as a set in its one form; None where it was reported."""
+    text, label, *attributes = values
+    found, flaw = as_label_set(label, config.label_separator or "", config.rename_labels)
+    if flaw:
+        problems.add(f"{where}, column {config.label!r}: {flaw}")
+        return None
+    return [text, found, *attributes]
 
 
 def format_of(path: Path, config: DataConfig) -> Format:
@@ -352,31 +356,16 @@ def _position(columns: Sequence[str], column: str, problems: Problems) -> int:
 
 
 def _texts(
-    values: Sequence[object], columns: Sequence[str], where: str, problems: Problems
+    values: Sequence[object], columns: Sequence[str], where: str, problems: Problems, label: str
 ) -> list[str | None] | None:
     """The values as strings; None where one was reported."""
     texts: list[str | None] = []
     for value, column in zip(values, columns, strict=True):
-        text, flaw = _as_text(value)
+        text, flaw = as_text(value)
+        if column == label and isinstance(value, list):
+            flaw = "a list instead of a text; several labels of one text need task: multilabel"
         if flaw:
             problems.add(f"{where}, column {column!r}: {flaw}")
             return None
         texts.append(text)
     return texts
-
-
-def _as_text(value: object) -> tuple[str | None, str]:
-    """A cell as text and what is wrong with it. Null and NaN are None; numbers are as str() writes them."""
-    if isinstance(value, bool):
-        return str(value).lower(), ""
-    if value is None or (isinstance(value, (float, Decimal)) and math.isnan(value)):
-        return None, ""
-    if isinstance(value, (int, float, Decimal, date, time)):
-        return str(value), ""
-    if not isinstance(value, str):
-        return None, f"a {type(value).__name__} instead of a text; flatten it before"
-    if "\0" in value:
-        return None, "a NUL character; remove it (if each second one is: set data.encoding: utf-16)"
-    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-        return None, "half of a surrogate pair, which no UTF-8 file can hold; remove it"
-    return value, ""

@@ -1,13 +1,13 @@
-"""The small sets that ship with the project: `sample:reviews`, `:phrases`, `:dialogues`."""
+"""The small sets that ship with the project: `sample:reviews`, `:complaints`, `:phrases`, `:dialogues`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from data_checks import sample_dialogues, sample_phrases, sample_reviews
+from data_checks import sample_complaints, sample_dialogues, sample_phrases, sample_reviews
 from data_checks.problems import SourceError
 from records.base import Record
 
@@ -16,15 +16,18 @@ class SampleError(SourceError):
     """A `sample:` URI that names no sample or an option that does not exist."""
 
 
-SAMPLES: dict[str, tuple[type[Record], Callable[[Any], Iterator[dict[str, str]]]]] = {
+Rows = Iterator[Mapping[str, object]]
+
+SAMPLES: dict[str, tuple[type[Record], Callable[[Any], Rows]]] = {
     "reviews": (sample_reviews.SampleOptions, sample_reviews.generate),
+    "complaints": (sample_complaints.ComplaintOptions, sample_complaints.generate),
     "dialogues": (sample_dialogues.DialogueOptions, sample_dialogues.generate),
     "phrases": (sample_phrases.PhraseOptions, sample_phrases.generate),
 }
 """Name: its options, and the generator that takes them."""
 
 
-def open_sample(uri: str) -> Callable[[], Iterator[dict[str, str]]]:
+def open_sample(uri: str) -> Callable[[], Rows]:
     """The rows behind `sample:reviews?seed=8&num=1000`, as often as they are asked for.
 
     Raises:

@@ -10,18 +10,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from data_checks.columns import Roles, text_roles
+from data_checks.columns import Roles, label_sets, text_roles
 from data_checks.config import DataConfig
 from data_checks.parse import ENDINGS, Format, parquet_damage, read_rows
 from data_checks.problems import ParseError, Problems
 from data_checks.text_files import find_encoding, open_bytes, open_text
 from records.base import Record
-from records.task import TASKS, Task
+from records.task import TASKS, Task, labels_in
 
 HEAD_CHARS = 2**20
 MAX_ROWS_READ = 200_000
 """Rows that are read to find labels and problems; of a longer file the number is estimated."""
 MAX_LABELS_LISTED = 100
+SEPARATOR = TASKS["multilabel"].columns["label_separator"]
 _LABEL_NAMES = re.compile(r"labels?|class|category|target|sentiment|intent|y|is_\w+", re.I)
 _TEXT_NAMES = re.compile(r"text|sentence|review|question|content|body|message|comment", re.I)
 
@@ -41,6 +42,8 @@ class Sniffed(Record):
     label: str
     """Empty for raw text."""
     messages: str | None = None
+    label_separator: str | None = None
+    """Between the labels of a row; None where it has one."""
     languages: tuple[str, str] | None = None
     """Of source and target."""
     attributes: tuple[str, ...] = ()
@@ -66,6 +69,7 @@ class Sniffed(Record):
             "text",
             "label",
             "messages",
+            "label_separator",
         )
         values = {name: getattr(self, name) for name in (*same, "attributes")}
         return DataConfig(source=source, **values)
@@ -239,13 +243,17 @@ def _guess(table: _Table, encoding: str) -> Sniffed:
         raise ParseError(
             f"{len(names)} columns and {len(table.records)} rows; a text and a label are needed"
         )
+    sets = label_sets(by_name)
     text = max(
-        names, key=lambda name: (bool(_TEXT_NAMES.fullmatch(name)), _mean_chars(by_name[name]))
+        (name for name in names if sets is None or name != sets[0]),
+        key=lambda name: (bool(_TEXT_NAMES.fullmatch(name)), _mean_chars(by_name[name])),
     )
     others = sorted(
         (name for name in names if name != text),
         key=lambda name: (not _LABEL_NAMES.fullmatch(name), len(set(by_name[name]))),
     )
+    if sets is not None:
+        others = [sets[0], *(name for name in others if name != sets[0])]
     columns = () if table.has_header else names
     if columns and len(columns) == 2:
         columns = tuple("text" if name == text else "label" for name in columns)
@@ -253,7 +261,8 @@ def _guess(table: _Table, encoding: str) -> Sniffed:
     return Sniffed(
         format=table.format, delimiter=table.delimiter, quoting=table.quoting,
         encoding="utf-8" if table.format == "parquet" else encoding, columns=columns,
-        text=text, label=others[0],
+        task="classification" if sets is None else "multilabel", text=text, label=others[0],
+        label_separator=None if sets is None else sets[1] or SEPARATOR,
         attributes=_few_values({name: by_name[name] for name in others[1:]}),
     )  # fmt: skip
 
@@ -293,7 +302,7 @@ def _measured(path: Path, guess: Sniffed, warnings: tuple[str, ...]) -> Sniffed:
     ):
         num_rows += 1
         num_null += not row.text or (row.label is None and guess.label != "")
-        labels.update([row.label] if row.label is not None and has_labels else [])
+        labels.update(labels_in(guess.task, row.label) if row.label is not None else ())
         answer_lengths[0 if has_labels else num_words(row.label or "")] += 1
         lengths[num_words(row.text or "")] += 1
         num_chars += len(row.text or "") + len(row.label or "") + 2

@@ -252,6 +252,8 @@ def _observed(
     if "unexpected_count" not in answer:
         value = answer.get("observed_value")
         return few(value) if isinstance(value, list) else _number(value)
+    if check.told is not None:
+        return check.told(frame, failed)
     text = f"{answer['unexpected_count']:,} of {answer['element_count']:,} rows"
     if check.column == "label":
         labels = frame.loc[list(failed), "label"].dropna().unique()

@@ -1,5 +1,6 @@
 """Commands about a model that exists: lookup, predict, history, decisions, explain."""
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -106,7 +107,7 @@ def known_names(place: Place) -> list[str]:
 
 
 def predict(place: Place, name: str, texts: list[str], file: Path | None, as_json: bool) -> None:
-    """What the champion answers to each text: a label with its probability, or a text."""
+    """What the champion answers to each text: a label with its probability, several, or a text."""
     from models.task_code import task_code
     from tasks.train import model_folder
 
@@ -120,10 +121,18 @@ def predict(place: Place, name: str, texts: list[str], file: Path | None, as_jso
             answers.append(answer)
             if not as_json:
                 text, *said = answer.values()
-                cells = [f"{v:.4f}" if isinstance(v, float) else str(v) for v in (*said, text)]
+                cells = [_cell(value) for value in (*said, text)]
                 print("\t".join(screen.visible(cell, keep="") for cell in cells))
     if as_json:
         screen.print_json(answers)
+
+
+def _cell(value: object) -> str:
+    """A value of an answer: four decimals of a number, JSON of a list."""
+    if isinstance(value, list):
+        rounded = [round(v, 4) if isinstance(v, float) else v for v in value]
+        return json.dumps(rounded, ensure_ascii=False)
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _batches(texts: list[str], file: Path | None) -> Iterator[list[str]]:

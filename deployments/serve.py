@@ -110,7 +110,8 @@ class Answers(BaseModel):
     version: str
     model_digest: str
     answers: list[dict[str, Any]] = Field(
-        description="A label with its probability as `score`, or a text; `text` is what was asked."
+        description="A label with its probability as `score`, several as `labels` and `scores`, or a "
+        "text; `text` is what was asked."
     )
 
 

@@ -20,10 +20,13 @@ def settings_without_effect(recipe: "Recipe") -> Iterator[str]:
                 yield f"{path}: has a meaning only for {where}; leave it out"
 
 
+def strategies(recipe: "Recipe") -> set[str]:
+    """Those that a training of the recipe may have."""
+    return {recipe.train.strategy, *(recipe.search.strategy if recipe.search else ())}
+
+
 def _has_strategy(*names: str) -> Means:
-    return lambda recipe: bool(
-        {recipe.train.strategy, *(recipe.search.strategy if recipe.search else ())} & set(names)
-    )
+    return lambda recipe: bool(strategies(recipe) & set(names))
 
 
 def _is_task(*names: str) -> Means:
@@ -48,6 +51,7 @@ def _default(recipe: "Recipe", path: str) -> Any:
 
 RULES: tuple[tuple[tuple[str, ...], Means, str], ...] = (
     (("data.documents",), _is_task("language_modeling"), "language_modeling"),
+    (("data.label_separator",), _is_task("multilabel"), "multilabel"),
     (("data.messages", "train.chat_template", "gate.judge"), _is_task("chat"), "chat"),
     (
         (

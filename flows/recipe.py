@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from data_checks.config import ChecksConfig, DataConfig, SplitConfig
-from flows.effect import settings_without_effect
+from flows.effect import settings_without_effect, strategies
 from flows.gate import GateConfig
 from flows.schedule import NotifyConfig, ScheduleConfig, WatchConfig
 from models.config import (
@@ -295,6 +295,8 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
     facts = TASKS[recipe.task]
     if not recipe.data.label and facts.columns["label"]:
         yield f"data.label: is empty, but {recipe.task} needs one; name its column"
+    if facts.has_label_sets and not recipe.data.label_separator:
+        yield f"data.label_separator: is empty, but {recipe.task} needs one; leave it out for '|'"
     columns = set(recipe.data.attributes) | set(facts.slices)
     for column in recipe.gate.slices.columns:
         if column not in columns:
@@ -307,6 +309,11 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
             yield f"gate.slices.required: {name!r} names no column of gate.slices.columns"
     yield from _scratch_problems(recipe)
     yield from settings_without_effect(recipe)
+    if facts.has_label_sets and "contrastive" in strategies(recipe):
+        yield (
+            "train.strategy: 'contrastive' pulls texts of one label together, and "
+            f"{recipe.task} has several per text; use full, head, gradual or lora"
+        )
     if not facts.has_labels and recipe.train.strategy in ("head", "contrastive"):
         yield (
             f"train.strategy: {recipe.train.strategy!r} makes a head for labels, and "

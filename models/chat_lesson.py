@@ -74,6 +74,9 @@ class ChatLesson:
         losses = chatbot.losses(self._validation.texts, self._validation.labels)
         return mean_losses(losses, self._validation.labels)
 
+    def finish(self, model: Any) -> None:
+        """Nothing is left to find out."""
+
 
 def pack(samples: Sequence[Sample], size: int) -> list[list[Sample]]:
     """Samples together in rows of at most `size` tokens; each goes to the first row with room.

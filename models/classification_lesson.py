@@ -23,8 +23,10 @@ from models.task_code import Examples
 class ClassificationLesson:
     """See models/lesson.py."""
 
-    figures = ("accuracy", "macro_f1", "log_loss")
+    figures: tuple[str, ...] = ("accuracy", "macro_f1", "log_loss")
     loss_figure = "log_loss"
+    problem_type = "single_label_classification"
+    """As transformers has it; the first step would set it, and a resumed training may have none left."""
 
     def __init__(
         self,
@@ -37,56 +39,65 @@ class ClassificationLesson:
     ) -> None:
         check_length(config.max_length, base.path, base.uri)
         self.tokenizer = load_tokenizer(base.path, config.max_length)
-        self.model = _load_classifier(base, config, labels)
+        self.model = _load_classifier(base, config, labels, self.problem_type)
         # decoders answer at the last other token
         self.model.config.pad_token_id = self.tokenizer.pad_token_id
         self.fresh_parts = head_parts(self.model)
-        self._labels, self._valid_labels = labels, validation.labels
+        self.labels, self.valid_labels = labels, validation.labels
         train_rows = encode(self.tokenizer, training.texts)
         valid_rows = encode(self.tokenizer, validation.texts)
-        self._valid_ids = valid_rows.input_ids
-        index = {name: i for i, name in enumerate(labels)}
+        self.valid_ids = valid_rows.input_ids
         self.rows: list[Row] = [
-            {"input_ids": ids, "labels": index[y]}
-            for ids, y in zip(train_rows.input_ids, training.labels, strict=True)
+            {"input_ids": ids, "labels": target}
+            for ids, target in zip(train_rows.input_ids, self.targets(training), strict=True)
         ]
-        self.loss, self._fit_head = self._objective(config, training, labels)
+        self.loss, self._fit_head = self.objective(config, training)
         self.lengths = [len(ids) for ids in train_rows.input_ids]
         self.num_truncated = {
             "train": train_rows.num_truncated,
             "validation": valid_rows.num_truncated,
         }
 
-    def _objective(
-        self, config: TrainConfig, training: Examples, labels: tuple[str, ...]
+    def targets(self, training: Examples) -> Sequence[Any]:
+        """What each row should be answered, as the loss wants it."""
+        index = {name: i for i, name in enumerate(self.labels)}
+        return [index[y] for y in training.labels]
+
+    def objective(
+        self, config: TrainConfig, training: Examples
     ) -> tuple[Loss, Callable[[Any], None]]:
         """What is made small, and what a model needs before it is scored."""
         if config.strategy == "contrastive":
             seen = HeadInput(self.model)
             return contrastive_loss(seen), head_fitter(seen, self.collate, self.rows, config)
-        weights = class_weights(config, training.labels, labels)
+        weights = class_weights(config, training.labels, self.labels)
         return classification_loss(config.label_smoothing, weights), lambda model: None
 
     def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-        """Ids and masks (B, T), labels (B)."""
+        """Ids and masks (B, T), labels (B), or what `targets` gave of each row."""
         padded = pad(self.tokenizer, [row["input_ids"] for row in rows])
         return {**padded, "labels": torch.tensor([row["labels"] for row in rows])}
 
     def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
         """All figures of a classifier."""
         self._fit_head(model)
-        log_probs_NC = log_probabilities(model, self.tokenizer, self._valid_ids)
-        index = {name: i for i, name in enumerate(self._labels)}
+        log_probs_NC = log_probabilities(model, self.tokenizer, self.valid_ids)
+        index = {name: i for i, name in enumerate(self.labels)}
         best_N = log_probs_NC.argmax(axis=1)
         return figures(
-            self._valid_labels,
-            [self._labels[i] for i in best_N],
-            [-float(log_probs_NC[i, index[y]]) for i, y in enumerate(self._valid_labels)],
+            self.valid_labels,
+            [self.labels[i] for i in best_N],
+            [-float(log_probs_NC[i, index[y]]) for i, y in enumerate(self.valid_labels)],
             [math.exp(float(log_probs_NC[i, k])) for i, k in enumerate(best_N)],
         )
 
+    def finish(self, model: Any) -> None:
+        """Nothing is left to find out."""
 
-def _load_classifier(base: Base, config: TrainConfig, labels: tuple[str, ...]) -> Any:
+
+def _load_classifier(
+    base: Base, config: TrainConfig, labels: tuple[str, ...], problem_type: str
+) -> Any:
     """The base with a fresh head of C outputs, whose names are the labels."""
     model = load_with_head(
         base,
@@ -94,8 +105,7 @@ def _load_classifier(base: Base, config: TrainConfig, labels: tuple[str, ...]) -
         "a classifier",
         lambda known: AutoModelForSequenceClassification,
         num_labels=len(labels),
-        # The first step would set it, and a resumed training may have no step left.
-        problem_type="single_label_classification",
+        problem_type=problem_type,
         id2label=dict(enumerate(labels)),
         label2id={name: i for i, name in enumerate(labels)},
         ignore_mismatched_sizes=True,

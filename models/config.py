@@ -208,6 +208,7 @@ def _shapes(*architectures: Architecture) -> tuple[dict[str, JsonValue], ...]:
 
 CANDIDATES: dict[Task, tuple[JsonValue, ...]] = {
     "classification": ("package:all-minilm-l6-v2", *_shapes("bert", "gpt2")),
+    "multilabel": ("package:all-minilm-l6-v2", *_shapes("bert", "gpt2")),
     "chat": _shapes("gpt2", "llama"),
     "language_modeling": _shapes("gpt2", "llama"),
     "translation": _shapes("marian", "t5"),
@@ -282,9 +283,16 @@ class TrainConfig(Record):
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Of hidden and attention layers; none: the base's own."
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Mass given to the other labels.")
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Mass given to the other labels; multilabel: shared by yes and no of each label.",
+    )
     class_weights: Literal["equal", "balanced"] = Field(
-        "equal", description="balanced: a rare label counts as much as a frequent one."
+        "equal",
+        description="balanced: a rare label counts as much as a frequent one; multilabel: and its "
+        "rows as much as those without it.",
     )
     average_decay: float = Field(
         0.0,

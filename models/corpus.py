@@ -75,6 +75,15 @@ def chrf(sums: Ints) -> Floats:
     return np.asarray(score)
 
 
+def micro_f1(sums: Ints) -> Floats:
+    """Micro-F1 of [labels carried, labels given, both]: 2 tp / (2 tp + fp + fn), 0 where there are none.
+
+    Source: van Rijsbergen (1979), Information Retrieval, chapter 7; scikit-learn's `f1_score` with
+    average="micro" and zero_division=0, which a test holds this against.
+    """
+    return np.asarray(2 * sums[:, 2] / np.maximum(sums[:, 0] + sums[:, 1], 1))
+
+
 def micro_mean(sums: Ints) -> Floats:
     """Mean of [sum in 1e-6, count]: nats per token or byte, or a score that is a mean over items."""
     return np.asarray(sums[:, 0] / (np.maximum(sums[:, 1], 1) * MICRO))

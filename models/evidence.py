@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 from models.corpus import CORPUS_METRICS, MOST, as_array, corpus_figures
-from models.metrics import figures
+from models.metrics import figures_of
 from records.data import CheckReport
 from records.decision import GateRecord, LineageOverlap
+from records.labels import is_label_set
 from records.policy import BudgetPolicy, Metric
 from records.scores import Budgets, Fingerprint, Parity, Scorecard, TestItems
 from records.task import TASKS
@@ -31,6 +32,8 @@ def item_problems(items: TestItems) -> list[str]:
         for name, values in columns.items()
         if len(values) != num_items
     ]
+    if items.has_label_sets and (bad := [y for y in items.labels if not is_label_set(y)]):
+        problems.append(f"{len(bad)} labels are no sets of labels, e.g. {bad[0]!r}")
     repeated = [item for item, count in Counter(items.item_ids).items() if count > 1]
     if repeated:
         problems.append(f"{len(repeated)} item ids occur twice, e.g. {repeated[0]!r}")
@@ -49,6 +52,9 @@ def record_problems(record: GateRecord, gate_version: int) -> list[str]:
         ),
         f"{policy.metric} is no metric of {record.task}; set gate.metric": (
             policy.metric not in TASKS[record.task].metrics
+        ),
+        f"the items are not labelled as those of {record.task} are": (
+            record.items.has_label_sets != TASKS[record.task].has_label_sets
         ),
         "the attempt is below 1; count attempts from 1": record.attempt < 1,
         "the number of test uses is negative": record.num_test_uses < 0,
@@ -88,7 +94,8 @@ def scorecard_problems(card: Scorecard, items: TestItems, metric: Metric) -> lis
         problems.append("its item ids are not those of the test split, in order")
     if len(set(card.model_labels)) != len(card.model_labels):
         problems.append("two of its labels have one name")
-    if unknown := sorted(set(card.predicted) - set(card.model_labels)):
+    given = {name for answer in set(card.predicted) for name in items.labels_in(answer)}
+    if unknown := sorted(given - set(card.model_labels)):
         problems.append(f"it answers {unknown[0]!r}, which is none of its labels")
     if bad := sum(not 0 <= loss <= MOST_NATS for loss in card.log_loss):
         problems.append(f"{bad} log-losses are not between 0 and {MOST_NATS:g} nats")
@@ -131,7 +138,7 @@ def _integer_problems(name: str, rows: tuple[tuple[int, ...], ...], num_items: i
 
 
 def _metric_problems(card: Scorecard, items: TestItems, metric: Metric) -> list[str]:
-    expected = figures(items.labels, card.predicted, card.log_loss, card.confidence)
+    expected = figures_of(items, card.predicted, card.log_loss, card.confidence)
     return _figure_problems(card, metric, expected)
 
 

@@ -24,7 +24,7 @@ GATE_VERSION = 2
 MOST_ATTEMPTS = 10**6
 """Later attempts are judged as this one: alpha is then 5e-14."""
 METRIC_WORDS = {
-    "accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log-loss",
+    "accuracy": "accuracy", "macro_f1": "macro-F1", "micro_f1": "micro-F1", "log_loss": "log-loss",
     "bleu": "BLEU", "chrf": "chrF", "loss_per_token": "loss per token",
     "loss_per_byte": "loss per byte", "exact_match": "exact match", "rouge_l": "ROUGE-L",
 }  # fmt: skip

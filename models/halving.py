@@ -4,7 +4,7 @@ Source: Jamieson and Talwalkar (2016), "Non-stochastic Best Arm Identification",
 with training rows as what is spent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -49,7 +49,13 @@ def probe_config(config: TrainConfig) -> TrainConfig:
     return TrainConfig.model_validate(config.model_dump() | short | {"metric": metric})
 
 
-def sample(rows: Examples, num_rows: int, seed: int, labels: Sequence[str] = ()) -> Examples:
+def sample(
+    rows: Examples,
+    num_rows: int,
+    seed: int,
+    labels: Sequence[str] = (),
+    labels_in: Callable[[str], Sequence[str]] = lambda answer: (answer,),
+) -> Examples:
     """`num_rows` of the rows, drawn so that a larger draw holds a smaller one.
 
     Args:
@@ -57,9 +63,11 @@ def sample(rows: Examples, num_rows: int, seed: int, labels: Sequence[str] = ())
         num_rows: how many; all where there are no more.
         seed: of the draw.
         labels: names of which each comes at least once, where the rows have it.
+        labels_in: the names in what a row should be answered.
     """
     order = list(np.random.Generator(np.random.Philox(seed)).permutation(len(rows.texts)))
-    firsts = {rows.labels[i]: i for i in reversed(order)} if labels else {}
+    named = ((name, i) for i in reversed(order) for name in labels_in(rows.labels[i]))
+    firsts = dict(named) if labels else {}
     needed = {firsts[name] for name in labels if name in firsts}
     order.sort(key=lambda i: i not in needed)
     chosen = sorted(order[: max(num_rows, len(needed))])

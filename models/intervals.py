@@ -4,14 +4,14 @@ A gain is positive where the challenger is better, whatever the metric's directi
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models import bootstrap
-from models.corpus import CORPUS_METRICS, as_array
+from models.corpus import CORPUS_METRICS, as_array, micro_f1
 from models.statistics import (
     clopper_pearson,
     harm_p,
@@ -43,6 +43,8 @@ class Paired:
     other: Scorecard | None
     rows: Ints
     """Positions of the items in the scorecards, [N]."""
+    labels_in: Callable[[str], tuple[str, ...]]
+    """The labels that an item's label, or an answer, names: one, or those of a set."""
 
     @property
     def num_items(self) -> int:
@@ -62,10 +64,14 @@ class Paired:
         return self.num_units / self.num_items
 
     def correct(self, card: Scorecard) -> Bools:
-        """Whether the model's answer is the label, [N]."""
+        """Whether the model's answer is the label, or the whole set of labels, [N]."""
         return np.array(
             [card.predicted[i] == y for i, y in zip(self.rows, self.labels, strict=True)]
         )
+
+    def answers(self, card: Scorecard) -> list[str]:
+        """What the model answered to each item, [N]."""
+        return [card.predicted[i] for i in self.rows]
 
     def lead(self, metric: Metric) -> Floats:
         """By how much the challenger's answer to each item beats the other's, [N]; -1, 0 or 1 for labels."""
@@ -95,7 +101,8 @@ def pair(
     """The items (those where `keep` [N] is true) with both models' scores."""
     rows = np.arange(len(items.item_ids)) if keep is None else np.flatnonzero(keep)
     groups = [items.groups[i] for i in rows]
-    return Paired(groups, [items.labels[i] for i in rows], challenger, other, rows)
+    labels = [items.labels[i] for i in rows]
+    return Paired(groups, labels, challenger, other, rows, items.labels_in)
 
 
 def score(paired: Paired, metric: Metric, alpha: float) -> Interval:
@@ -201,8 +208,8 @@ def _columns(paired: Paired, metric: Metric) -> tuple[Ints, Callable[[Ints], Flo
     cards = [card for card in (paired.challenger, paired.other) if card is not None]
     if metric in CORPUS_METRICS:
         return _corpus_columns(paired, metric, cards)
-    if metric == "macro_f1":
-        return _f1_columns(paired, cards)
+    if metric in ("macro_f1", "micro_f1"):
+        return _f1_columns(paired, metric, cards)
     ones = np.ones(paired.num_items, dtype=np.int64)
     if metric == "accuracy":
         values, unit = [paired.correct(card).astype(np.int64) for card in cards], 1.0
@@ -232,21 +239,43 @@ def _corpus_columns(
     return np.concatenate(blocks, axis=1), gain_of
 
 
-def _f1_columns(paired: Paired, cards: list[Scorecard]) -> tuple[Ints, Callable[[Ints], Floats]]:
-    """Per label: true, and for each model answered and both; macro-F1 over the items' labels."""
-    names = sorted(set(paired.labels))
-    true = np.array([[y == name for name in names] for y in paired.labels])
+def _f1_columns(
+    paired: Paired, metric: Metric, cards: list[Scorecard]
+) -> tuple[Ints, Callable[[Ints], Floats]]:
+    """Per label, or for micro-F1 of all labels together: true, and for each model answered and both.
+
+    macro-F1 is over the labels of the items; micro-F1 counts answers of others, too.
+    """
+    is_micro = metric == "micro_f1"
+    answers = [paired.answers(card) for card in cards] if is_micro else []
+    true_sets = [frozenset(paired.labels_in(label)) for label in paired.labels]
+    known = frozenset().union(*true_sets)
+    given = (paired.labels_in(answer) for row in answers for answer in row)
+    names = sorted(known.union(*given))
+    true = _indicators(true_sets, names)
     blocks = [true]
     for card in cards:
-        said = np.array([[card.predicted[i] == name for name in names] for i in paired.rows])
+        sets = [frozenset(paired.labels_in(answer)) for answer in paired.answers(card)]
+        said = _indicators(sets, names)
         blocks += [said, said & true]
 
-    def macro_f1(sums: Ints) -> Floats:
+    def f1(sums: Ints) -> Floats:
         parts = np.split(sums, len(blocks), axis=1)
-        f1 = [
-            (2 * both / np.maximum(parts[0] + said, 1)).mean(axis=1)
-            for said, both in zip(parts[1::2], parts[2::2], strict=True)
-        ]
-        return np.asarray(f1[0] - f1[1] if len(f1) == 2 else f1[0], dtype=np.float64)
+        pairs = zip(parts[1::2], parts[2::2], strict=True)
+        values = [_f1(parts[0], said, both, is_micro=is_micro) for said, both in pairs]
+        return np.asarray(values[0] - values[1] if len(values) == 2 else values[0])
 
-    return np.concatenate(blocks, axis=1).astype(np.int64), macro_f1
+    counts = [block.astype(np.int64) for block in blocks]
+    summed = [c.sum(axis=1, keepdims=True) for c in counts] if is_micro else counts
+    return np.concatenate(summed, axis=1), f1
+
+
+def _indicators(sets: Sequence[frozenset[str]], names: Sequence[str]) -> Bools:
+    """Which of the names each set holds, [N, C]."""
+    return np.array([[name in held for name in names] for held in sets], dtype=bool)
+
+
+def _f1(true: Ints, said: Ints, both: Ints, *, is_micro: bool) -> Floats:
+    if is_micro:
+        return micro_f1(np.concatenate([true, said, both], axis=1))
+    return np.asarray((2 * both / np.maximum(true + said, 1)).mean(axis=1), dtype=np.float64)

@@ -129,6 +129,9 @@ class LanguageModelingLesson:
         losses = LanguageModel(model, self.tokenizer).losses(self._texts)
         return mean_losses(losses, self._texts)
 
+    def finish(self, model: Any) -> None:
+        """Nothing is left to find out."""
+
 
 def _head(known: Any) -> Any:
     return AutoModelForMaskedLM if is_masked(known) else AutoModelForCausalLM

@@ -49,6 +49,9 @@ class Lesson(Protocol):
     def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
         """Figures on the validation split; `model` is in evaluation mode."""
 
+    def finish(self, model: Any) -> None:
+        """Put into the configuration what is found out on validation once the weights are final."""
+
 
 def loss_figures(config: TrainConfig) -> tuple[str, ...]:
     """Losses that a lesson of texts shows: per byte as well, which no tokenizer moves, where asked."""

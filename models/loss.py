@@ -1,6 +1,6 @@
 """What a training makes small.
 
-Shapes: B rows of a batch, C labels, T positions, V the vocabulary.
+Shapes: N rows, B rows of a batch, C labels, T positions, V the vocabulary.
 """
 
 from collections import Counter
@@ -55,6 +55,48 @@ def classification_loss(smoothing: float, weights: Sequence[float]) -> Loss:
         )
         total = (loss_B * weights_C.to(labels_B.device)[labels_B]).sum()
         return total / (len(labels_B) if num_items_in_batch is None else num_items_in_batch)
+
+    return loss
+
+
+def set_weights(config: TrainConfig, counts: Sequence[int], num_rows: int) -> list[list[float]]:
+    """Weights [C, 2] of not carrying, and of carrying each label.
+
+    N / (2 n) where balanced, so that both sides of a label count alike, and a rare label as much as
+    a frequent one; the mean over the rows is one for each label.
+
+    Args:
+        config: the recipe's `train`.
+        counts: rows that carry each of the C labels.
+        num_rows: N.
+    """
+    if config.class_weights == "equal":
+        return [[1.0, 1.0] for _ in counts]
+    sides = ((num_rows - count, count) for count in counts)
+    return [[num_rows / (2 * max(n, 1)) for n in side] for side in sides]
+
+
+def label_set_loss(smoothing: float, weights: Sequence[Sequence[float]]) -> Loss:
+    """Binary cross-entropy of every label, over the decisions (rows times labels) of a whole step.
+
+    Args:
+        smoothing: the share of a decision's mass that is spread over yes and no: 1 becomes
+            1 - smoothing / 2, and 0 becomes smoothing / 2.
+        weights: [C, 2], see `set_weights`.
+    """
+    weights_C2 = torch.tensor(weights, dtype=torch.float32)
+
+    def loss(
+        outputs: Any, labels_BC: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        logits_BC = outputs["logits"].float()
+        targets_BC = labels_BC * (1 - smoothing) + smoothing / 2
+        loss_BC = functional.binary_cross_entropy_with_logits(
+            logits_BC, targets_BC, reduction="none"
+        )
+        no_C, yes_C = weights_C2.to(labels_BC.device).unbind(dim=1)
+        total = (loss_BC * torch.where(labels_BC > 0, yes_C, no_C)).sum()
+        return total / (labels_BC.numel() if num_items_in_batch is None else num_items_in_batch)
 
     return loss
 

@@ -4,7 +4,13 @@ N items; labels are names. Every figure is a float; calibration and log-loss use
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+
+import numpy as np
+
+from models.corpus import micro_f1
+from records.scores import TestItems
 
 UNKNOWN_LABEL_LOSS = -math.log(1e-12)
 """Cost in nats of an item whose label the model cannot answer."""
@@ -56,3 +62,58 @@ def figures(
         "ece": calibration_error(confidence, correct),
         **{f"f1:{name}": f1[name] for name in known},
     }
+
+
+def set_figures(
+    labels: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
+    log_loss: Sequence[float],
+    confidence: Sequence[float],
+) -> dict[str, float]:
+    """micro_f1, macro_f1 and hamming_loss over labels; accuracy and ece of whole sets; log_loss;
+    and f1:<label>.
+
+    macro_f1 and hamming_loss are over the labels of the test; hamming_loss counts answers of other
+    labels, too.
+
+    Args:
+        labels, predicted: N sets of names.
+        log_loss: mean over the labels of the test, per item.
+        confidence: probability of each whole set that was answered.
+
+    Raises:
+        ValueError: no items.
+    """
+    if not labels:
+        raise ValueError("there are no items to score")
+    true, said, both = Counter[str](), Counter[str](), Counter[str]()
+    for y, p in zip(labels, predicted, strict=True):
+        true.update(y)
+        said.update(p)
+        both.update(set(y) & set(p))
+    f1 = {name: 2 * both[name] / (true[name] + said[name]) for name in sorted(true)}
+    correct = [set(y) == set(p) for y, p in zip(labels, predicted, strict=True)]
+    num_wrong = true.total() + said.total() - 2 * both.total()
+    sums = np.array([[true.total(), said.total(), both.total()]])
+    return {
+        "micro_f1": float(micro_f1(sums)[0]),
+        "macro_f1": sum(f1.values()) / max(1, len(f1)),
+        "accuracy": sum(correct) / len(correct),
+        "hamming_loss": num_wrong / (len(labels) * max(1, len(f1))),
+        "log_loss": sum(log_loss) / len(log_loss),
+        "ece": calibration_error(confidence, correct),
+        **{f"f1:{name}": value for name, value in f1.items()},
+    }
+
+
+def figures_of(
+    items: TestItems,
+    predicted: Sequence[str],
+    log_loss: Sequence[float],
+    confidence: Sequence[float],
+) -> dict[str, float]:
+    """The figures of items with one label each, or with a set of labels."""
+    if not items.has_label_sets:
+        return figures(items.labels, predicted, log_loss, confidence)
+    true, said = ([items.labels_in(y) for y in part] for part in (items.labels, predicted))
+    return set_figures(true, said, log_loss, confidence)

@@ -5,17 +5,21 @@ Shapes: N texts, C labels in the order of the model's outputs, T tokens.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from models.device import attention_kind, loading
 from models.encode import encode, load_tokenizer, pad
 
 BATCH_RULE = "sorted by length, 32 rows, padded to the longest"
 BATCH_SIZE = 32
+SEVERAL = "multi_label_classification"
+"""`problem_type` of models that give sets of labels, as transformers has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +49,24 @@ class Classifier:
         return cls(model=model.to(device).eval(), tokenizer=tokenizer, labels=labels)
 
     def probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
-        """Probabilities (N, C) float64, rows as `texts`, and the number of texts that were cut."""
+        """Probabilities (N, C) float64, rows as `texts`, and the number of texts that were cut.
+
+        Of one label they add up to 1; where a text may have several, each stands for itself.
+        """
         encoded = encode(self.tokenizer, texts)
         log_probs_NC = log_probabilities(self.model, self.tokenizer, encoded.input_ids)
         return np.exp(log_probs_NC), encoded.num_truncated
 
 
-def log_probabilities(
-    model: torch.nn.Module, tokenizer: Any, input_ids: Sequence[Sequence[int]]
-) -> np.ndarray:
+def has_several(model: Any) -> bool:
+    """Whether the model decides on each label by itself."""
+    return bool(model.config.problem_type == SEVERAL)
+
+
+def log_probabilities(model: Any, tokenizer: Any, input_ids: Sequence[Sequence[int]]) -> np.ndarray:
     """Natural-log probabilities (N, C) float64, in the order of `input_ids`."""
+    one_of = partial(functional.log_softmax, dim=-1)
+    log_of = functional.logsigmoid if has_several(model) else one_of
     device = next(model.parameters()).device
     order = sorted(range(len(input_ids)), key=lambda i: (len(input_ids[i]), i))
     parts: list[np.ndarray] = []
@@ -63,7 +75,7 @@ def log_probabilities(
             rows = [input_ids[i] for i in order[start : start + BATCH_SIZE]]
             batch = {k: v.to(device) for k, v in pad(tokenizer, rows).items()}
             logits_BC = model(**batch).logits
-            parts.append(torch.log_softmax(logits_BC.double(), dim=-1).cpu().numpy())
+            parts.append(log_of(logits_BC.double()).cpu().numpy())
     if not parts:
         return np.zeros((0, 0))
     sorted_NC = np.concatenate(parts)

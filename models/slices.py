@@ -1,19 +1,21 @@
 """Slices of the test split on which the challenger must not lose to champion and anchor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.corpus import CORPUS_METRICS
 from models.intervals import Paired, gain, harm, pair
 from models.rulings import Case, Kind, Ruling, bounded, noted, refused
 from models.statistics import holm
 from records.decision import Finding, Interval
-from records.policy import Metric
 from records.scores import Scorecard
+from records.task import slice_metric
+
+Columns = Mapping[str, Sequence[tuple[str, ...]]]
+"""Slice column -> the values that each item has in it."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,17 @@ class Slice:
 
 
 def slice_rules(case: Case) -> Iterator[Ruling]:
-    """Held, harmed or not decidable: labels in accuracy, texts in the metric.
+    """Held, harmed or not decidable; see `slice_metric`. An item is in the slice of each of its labels.
 
     Against the champion, and against the anchor where that is another model: small losses on a
     slice must not add up either.
     """
     limits, record = case.policy.slices, case.record
-    columns = {**record.items.slices, "label": record.items.labels}
+    items = record.items
+    columns: dict[str, list[tuple[str, ...]]] = {
+        name: [(value,) for value in values] for name, values in items.slices.items()
+    }
+    columns["label"] = [items.labels_in(label) for label in items.labels]
     declared = {*limits.columns, *(name.partition("=")[0] for name in limits.required)}
     for missing in sorted(declared - set(columns)):
         yield refused("slices", f"the slice column {missing!r} was not delivered; declare it")
@@ -48,9 +54,7 @@ def slice_rules(case: Case) -> Iterator[Ruling]:
         yield from _rules_against(case, anchor, delivered, " (anchor)")
 
 
-def _rules_against(
-    case: Case, other: Scorecard, columns: dict[str, tuple[str, ...]], suffix: str
-) -> Iterator[Ruling]:
+def _rules_against(case: Case, other: Scorecard, columns: Columns, suffix: str) -> Iterator[Ruling]:
     limits = case.policy.slices
     found = list(_slices(case, other, columns))
     judged = [s for s in found if s.paired.num_items >= limits.min_n]
@@ -65,18 +69,18 @@ def _rules_against(
             yield refused(f"slice:{name}{suffix}", reason)
 
 
-def _slices(case: Case, other: Scorecard, columns: dict[str, tuple[str, ...]]) -> Iterator[Slice]:
+def _slices(case: Case, other: Scorecard, columns: Columns) -> Iterator[Slice]:
     """Items whose label the other model does not know are left out: as its errors they would hide
     a loss on the rest of their slice."""
     shared = shared_labels(case, other)
     for column, values in sorted(columns.items()):
-        for value in sorted(set(values)):
-            keep = np.array([v == value for v in values])
+        for value in sorted({value for of_item in values for value in of_item}):
+            keep = np.array([value in of_item for of_item in values])
             keep = keep if shared is None else keep & shared
             if not keep.any():
                 continue
             paired = pair(case.record.items, case.record.challenger, other, keep)
-            metric = slice_metric(case.policy.metric)
+            metric = slice_metric(case.record.task, case.policy.metric)
             p_value = harm(paired, metric, case.policy.slices.margin)
             yield Slice(f"{column}={value}", paired, gain(paired, metric, case.alpha), p_value)
 
@@ -86,20 +90,17 @@ def shared_labels(case: Case, card: Scorecard) -> NDArray[np.bool_] | None:
     if case.has_texts:
         return None
     both = set(card.model_labels) & set(case.record.challenger.model_labels)
-    keep = np.array([label in both for label in case.record.items.labels])
+    items = case.record.items
+    keep = np.array([both.issuperset(items.labels_in(label)) for label in items.labels])
     return None if keep.all() else keep
-
-
-def slice_metric(metric: Metric) -> Metric:
-    """macro-F1 of one label means nothing: labels are judged by accuracy, texts by what decides."""
-    return metric if metric in CORPUS_METRICS else "accuracy"
 
 
 def _slice_ruling(case: Case, one: Slice, is_harmed: bool | None, suffix: str) -> Ruling:
     """`is_harmed` is None for a slice too small to be judged."""
     limits, interval = case.policy.slices, one.interval
     is_held = is_harmed is False and interval.lower is not None and interval.lower > -limits.margin
-    reason = f"{slice_metric(case.policy.metric)} gain {bounded(interval.estimate, 'at least', interval.lower)} "
+    metric = slice_metric(case.record.task, case.policy.metric)
+    reason = f"{metric} gain {bounded(interval.estimate, 'at least', interval.lower)} "
     reason += f"on {one.paired.num_items} items"
     kind: Kind = "not shown"
     state: Literal["passed", "refused", "noted"] = "passed" if is_held else "noted"

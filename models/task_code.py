@@ -1,7 +1,7 @@
 """What a task does differently, behind one protocol; the pipeline around it is the same for all."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -29,6 +29,10 @@ class Scored(NamedTuple):
     outputs: Sequence[str] | None = None
 
 
+Answer = Mapping[str, str | float | Sequence[str] | Sequence[float]]
+"""`text`, and what else is worth showing, in that order."""
+
+
 class Consumer(Protocol):
     """The saved artifact as whoever uses it loads it."""
 
@@ -52,8 +56,8 @@ class Consumer(Protocol):
 class Predictor(Protocol):
     """The champion, for `refit predict`."""
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, str | float]]:
-        """What it answers to each text: `text`, and what else is worth showing, in that order."""
+    def predict(self, texts: Sequence[str]) -> Sequence[Answer]:
+        """What it answers to each text."""
 
 
 class TaskCode(Protocol):

@@ -233,6 +233,7 @@ def _finish(lesson: Lesson, model: Any, out: Path, base: Base, lineage: frozense
     adapted = probe(model, batch)
     plain = merge(model)
     merged = probe(plain, batch)
+    lesson.finish(plain.eval())
     _save(plain, lesson.tokenizer, out, base, lineage)
     if batch:
         reloaded = type(plain).from_pretrained(

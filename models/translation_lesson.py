@@ -96,6 +96,9 @@ class TranslationLesson:
         found = {PER_TOKEN: total / max(1, count), PER_BYTE: total / max(1, size)}
         return found | self._write(model) if self._has_texts else found
 
+    def finish(self, model: Any) -> None:
+        """Nothing is left to find out."""
+
     def _num_bytes(self, row: Row) -> int:
         """Of what the row's target says, whatever was cut off."""
         return num_bytes(self.tokenizer.decode(row["target"], skip_special_tokens=True))

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from models.encode import encode
-from models.predict import Classifier
+from models.predict import Classifier, has_several
 from records.attribution import Attribution, Piece
 from records.base import Record
 
@@ -110,6 +110,8 @@ def _score_function(model: Any, question: Question) -> Callable[[torch.Tensor], 
             logits = model(input_ids=ids_ST, attention_mask=torch.ones_like(ids_ST)).logits
         others = [k for k in range(logits.shape[-1]) if k != question.label]
         logits_SC: torch.Tensor = logits.double()
+        if has_several(model):
+            return logits_SC[:, question.label]
         return logits_SC[:, question.label] - logits_SC[:, others].logsumexp(dim=-1)
 
     return score

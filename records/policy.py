@@ -10,6 +10,7 @@ from records.judge import JudgePolicy
 Metric = Literal[
     "accuracy",
     "macro_f1",
+    "micro_f1",
     "log_loss",
     "bleu",
     "chrf",
@@ -19,7 +20,7 @@ Metric = Literal[
     "rouge_l",
 ]
 HIGHER_IS_BETTER: dict[str, bool] = {
-    "accuracy": True, "macro_f1": True, "log_loss": False,
+    "accuracy": True, "macro_f1": True, "micro_f1": True, "log_loss": False,
     "bleu": True, "chrf": True, "loss_per_token": False, "loss_per_byte": False,
     "exact_match": True, "rouge_l": True,
 }  # fmt: skip
@@ -32,7 +33,9 @@ class SlicePolicy(Record):
     """Parts of the test split on which the challenger must not lose."""
 
     columns: tuple[str, ...] = Field(
-        (), description="Columns to slice by: `label`, `length`, or any data.attributes column."
+        (),
+        description="Columns to slice by: `label` (items that carry it), `length`, or any "
+        "data.attributes column.",
     )
     margin: float = Field(0.05, gt=0, le=0.5, description="Largest tolerated loss on a slice.")
     min_n: int = Field(50, ge=10, description="Smaller slices are listed, not judged (items).")
@@ -55,7 +58,9 @@ class GatePolicy(Record):
     """What a challenger must prove. On by default, closed on doubt."""
 
     metric: Metric = Field(
-        "accuracy", description="The metric that decides; translation: chrf unless it says bleu."
+        "accuracy",
+        description="The metric that decides; translation: chrf unless it says bleu; multilabel: "
+        "micro_f1, and accuracy counts a text only where its whole set of labels is right.",
     )
     minimum: float = Field(
         ...,

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from records.base import Record, digest_of, is_empty
+from records.labels import read_labels
 
 SCORING_VERSION = 1
 
@@ -19,11 +20,17 @@ class TestItems(Record):
     """Empty texts where the task has no labels: what an item should answer lies in its file."""
     slices: dict[str, tuple[str, ...]] = {}
     """Declared slice columns: column name -> value per item."""
+    has_label_sets: bool = Field(False, exclude_if=is_empty)
+    """Whether each of `labels`, and each answer to it, is a set of labels (records/labels.py)."""
 
     @property
     def test_digest(self) -> str:
         """Digest over ids, groups and labels; slices may change without a new test."""
         return digest_of([list(self.item_ids), list(self.groups), list(self.labels)])
+
+    def labels_in(self, answer: str) -> tuple[str, ...]:
+        """The labels that one of `labels`, or an answer, names."""
+        return read_labels(answer) if self.has_label_sets else (answer,)
 
 
 class Fingerprint(Record):
@@ -51,11 +58,12 @@ class Scorecard(Record):
     """The labels that the model can answer, by name."""
     item_ids: tuple[str, ...] = ()
     predicted: tuple[str, ...] = ()
-    """The label of each item; of generated texts the first 16 hex digits of their sha256."""
+    """The label, or set of labels, of each item; of generated texts the first 16 hex digits of their sha256."""
     log_loss: tuple[float, ...] = ()
-    """-ln p(true label) per item in nats; a label unknown to the model costs -ln(1e-12). Labels only."""
+    """-ln p(true label) per item in nats; a label unknown to the model costs -ln(1e-12). Of a set the
+    mean over the test's labels. Labels only."""
     confidence: tuple[float, ...] = ()
-    """Probability of the predicted label, in (0, 1]. Labels only."""
+    """Probability of the predicted label, or of the whole set, in (0, 1]. Labels only."""
     num_truncated: int = 0
     metrics: dict[str, float] = {}
     """accuracy, macro_f1, log_loss, ece, and f1:<label>; or those of `statistics` and others."""

@@ -2,9 +2,10 @@
 
 from typing import Literal, NamedTuple
 
+from records.labels import read_labels
 from records.policy import Metric
 
-Task = Literal["classification", "translation", "language_modeling", "chat"]
+Task = Literal["classification", "multilabel", "translation", "language_modeling", "chat"]
 
 
 class TaskFacts(NamedTuple):
@@ -15,7 +16,7 @@ class TaskFacts(NamedTuple):
     validation_metrics: tuple[Metric, ...]
     """Metrics that may choose the weights that are kept; the first is the default."""
     columns: dict[str, str]
-    """Default columns of the data: field of `data` -> column."""
+    """Defaults of `data`: field -> mostly a column."""
     shown: tuple[str, ...]
     """Figures of a scorecard that reports list, the most telling first."""
     example: str
@@ -28,6 +29,8 @@ class TaskFacts(NamedTuple):
     """Whether a row's answer is one of a few names."""
     slices: tuple[str, ...]
     """Slice columns that are derived from the rows, beside the attributes."""
+    has_label_sets: bool = False
+    """Whether a row's answer is a set of these names, which may be empty."""
 
 
 TASKS: dict[Task, TaskFacts] = {
@@ -41,6 +44,18 @@ TASKS: dict[Task, TaskFacts] = {
         stacks="any",
         has_labels=True,
         slices=("label", "length"),
+    ),
+    "multilabel": TaskFacts(
+        metrics=("micro_f1", "macro_f1", "accuracy", "log_loss"),
+        validation_metrics=("micro_f1", "macro_f1", "accuracy", "log_loss"),
+        columns={"text": "text", "label": "labels", "label_separator": "|"},
+        shown=("micro_f1", "macro_f1", "accuracy", "hamming_loss", "log_loss", "ece"),
+        example="The battery lasts all week, but the lid is loose.",
+        architectures=("bert", "xlnet", "gpt2", "llama", "t5"),
+        stacks="any",
+        has_labels=True,
+        slices=("label", "length"),
+        has_label_sets=True,
     ),
     "chat": TaskFacts(
         metrics=("loss_per_token", "loss_per_byte", "exact_match", "chrf", "rouge_l"),
@@ -76,3 +91,22 @@ TASKS: dict[Task, TaskFacts] = {
         slices=("length", "length_ratio", "copied"),
     ),
 }
+
+
+def labels_in(task: Task, answer: str) -> tuple[str, ...]:
+    """The labels that a row's answer names; none where answers are texts."""
+    if TASKS[task].has_label_sets:
+        return read_labels(answer)
+    return (answer,) if TASKS[task].has_labels else ()
+
+
+def slice_metric(task: Task, metric: Metric) -> Metric:
+    """What parts of the test split are judged by: texts by what decides, labels by accuracy.
+
+    macro-F1 of one label means nothing; sets of labels have micro-F1 where an F1 decides, since few
+    sets of many labels are right as a whole.
+    """
+    facts = TASKS[task]
+    if not facts.has_labels:
+        return metric
+    return "micro_f1" if facts.has_label_sets and metric.endswith("_f1") else "accuracy"

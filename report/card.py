@@ -3,7 +3,7 @@
 import re
 
 from records.document import DecisionDocument
-from records.task import Task
+from records.task import TASKS, Task
 from report.charts import shorten
 from report.figures import count, counted, metric_name, percent
 from report.markdown import digest, escape_markdown, markdown_table, score_rows
@@ -16,6 +16,11 @@ ABOUT: dict[Task, tuple[str, str]] = {
     "classification": (
         "text classifier",
         "It answers one of its labels for any text, also for one that none of them fits.",
+    ),
+    "multilabel": (
+        "text classifier that gives any number of labels,",
+        "It decides on each label by itself, by a threshold that was tuned on validation; it may give "
+        "none, and knows no other.",
     ),
     "chat": (
         "chat model",
@@ -63,7 +68,7 @@ def _card(document: DecisionDocument, most: int) -> str:
         "## Limits",
         "\n".join(_first(_limits(document), 4 + most, item="- ")),
         "## How to load it",
-        _usage(document.file.record.name, has_labels=bool(labels)),
+        _usage(document.file.record.name, document.file.record.task),
         "## Digests",
         "\n".join(f"- {name}: `{digest(text)}`" for name, text in _digests(document)),
     ]
@@ -145,10 +150,11 @@ def _limits(document: DecisionDocument) -> list[str]:
     ]
 
 
-def _usage(name: str, *, has_labels: bool) -> str:
+def _usage(name: str, task: Task) -> str:
     """A code block; a name that could end it gives way to a placeholder."""
     safe = name if re.fullmatch(r"[\w .-]+", name) else "<name>"
-    if not has_labels:
+    facts = TASKS[task]
+    if not facts.has_labels or facts.has_label_sets:  # MLflow's pipeline gives one label
         return (
             "```python\nimport mlflow\n\n"
             f'model = mlflow.pyfunc.load_model("models:/{safe}@champion")\n'

@@ -136,7 +136,7 @@ def moment(time: str) -> str:
 def metric_name(metric: str) -> str:
     """The metric as people call it."""
     names = {
-        "macro_f1": "macro-F1", "log_loss": "log-loss", "ece": "calibration error", "bleu": "BLEU",
+        "macro_f1": "macro-F1", "micro_f1": "micro-F1", "hamming_loss": "Hamming loss", "log_loss": "log-loss", "ece": "calibration error", "bleu": "BLEU",
         "chrf": "chrF", "rouge_l": "ROUGE-L", "answer_chars": "characters", "loss_per_token": "loss per token", "loss_per_byte": "loss per byte",
     }  # fmt: skip
     return names.get(metric, metric.replace("_", " "))

@@ -50,7 +50,7 @@ def render(
         ("choice", "Choice of the base", choice),
         ("search", "Search", search),
         ("training", "Training", training.training),
-        ("confusion", "Confusion", training.confusion),
+        ("confusion", _of_answers(document), training.confusion),
         ("calibration", "Calibration", training.calibration),
         ("slices", "Slices", scores.slices),
         ("flips", "Changed answers", lambda d: scores.flips(d, texts, written)),
@@ -77,6 +77,10 @@ def render(
         _footer(document),
     )
     return f"<!doctype html>\n{el('html', _head(document), body, lang='en')}\n"
+
+
+def _of_answers(document: DecisionDocument) -> str:
+    return "Labels" if facts_of(document).has_label_sets else "Confusion"
 
 
 def _head(document: DecisionDocument) -> Html:

@@ -7,7 +7,7 @@ from records.attribution import Attribution
 from records.document import DecisionDocument
 from report.figures import count, plain, score
 from report.html import Html, el, join, note, own_text, table
-from report.view import truth
+from report.view import in_words, truth
 
 MAX_TEXT = 600
 """Characters shown of each text."""
@@ -20,7 +20,7 @@ def reasons(
     document: DecisionDocument, texts: Mapping[str, str], found: Mapping[str, Attribution]
 ) -> Html:
     """The surest new mistakes, each place of the text shaded by what it added to the answer."""
-    true = truth(document.file.record)
+    true = in_words(document, truth(document.file.record))
     shown = [(item, a) for item, a in found.items() if item in texts]
     rows = [
         (

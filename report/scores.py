@@ -27,6 +27,7 @@ from report.view import (
     facts_of,
     findings_of,
     halves,
+    in_words,
     interval_text,
     metric_of,
     role_name,
@@ -225,8 +226,8 @@ def _flips_of(
 ) -> Html:
     record, has_labels = document.file.record, facts_of(document).has_labels
     other = card_against(record, compared.against)
-    true, new = truth(record), answers(record.challenger)
-    old = answers(other) if other else {}
+    true, new = (in_words(document, known) for known in (truth(record), answers(record.challenger)))
+    old = in_words(document, answers(other)) if other else {}
     if not has_labels:
         true, new = dict(written.right), dict(written.by_role.get("challenger", {}))
         old = dict(written.by_role.get(other.role, {})) if other else {}
@@ -270,7 +271,10 @@ def _flip_tables(
 
 
 def _right(document: DecisionDocument) -> str:
-    return "True label" if facts_of(document).has_labels else "Right answer"
+    facts = facts_of(document)
+    if facts.has_label_sets:
+        return "True labels"
+    return "True label" if facts.has_labels else "Right answer"
 
 
 def _comparison_text(document: DecisionDocument, compared: Comparison) -> str:

@@ -57,7 +57,8 @@ def _reached(document: DecisionDocument) -> str:
     if not is_finite(value):
         return "The new model cannot be judged, for its score is missing or not a number"
     if metric == "accuracy":
-        return f"The new model is right on {score(metric, value)} of {items}"
+        wholly = "wholly " if document.file.record.items.has_label_sets else ""
+        return f"The new model is {wholly}right on {score(metric, value)} of {items}"
     return f"The new model has a {metric_name(metric)} of {score(metric, value)} on {items}"
 
 

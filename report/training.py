@@ -52,6 +52,8 @@ def _by_step(points: Sequence[CurvePoint]) -> tuple[tuple[float, float], ...]:
 def confusion(document: DecisionDocument) -> Html:
     """True against predicted labels, and F1 of each label."""
     record = document.file.record
+    if record.items.has_label_sets:
+        return label_counts(document)
     true, given = truth(record), answers(record.challenger)
     cells = Counter((true[i], given[i]) for i in true if i in given)
     if not cells:
@@ -63,6 +65,43 @@ def confusion(document: DecisionDocument) -> Html:
         _matrix(labels, cells) if len(labels) <= MAX_MATRIX else _large_matrix(labels, cells),
         _label_scores(document, labels),
     )
+
+
+def label_counts(document: DecisionDocument) -> Html:
+    """Of sets, which have no square of true and given: each label's items, right, wrong and missed."""
+    items, card = document.file.record.items, document.file.record.challenger
+    given = answers(card)
+    pairs = [
+        (set(items.labels_in(label)), set(items.labels_in(given[item])))
+        for item, label in zip(items.item_ids, items.labels, strict=False)
+        if item in given
+    ]
+    if not pairs:
+        return note("The challenger was not scored: there is nothing to count.")
+    labels = labels_of(document)
+    rows = [_count_row(label, pairs) for label in labels]
+    none = (sum(not true for true, _ in pairs), sum(not said for _, said in pairs))
+    wholly = sum(true == said for true, said in pairs)
+    heads = ("Label", "Carried", "Given", "Right", "Given wrongly", "Missed")
+    listing = table(heads, rows, numeric=frozenset(range(1, 6)))
+    words = (
+        f"{counted(wholly, 'item')} of {count(len(pairs))} with the whole set right. "
+        f"{counted(none[0], 'item')} without a label, {count(none[1])} answered so."
+    )
+    return join(
+        note(words),
+        listing
+        if len(labels) <= MAX_MATRIX
+        else details(f"Counts of {counted(len(labels), 'label')}", listing),
+        _label_scores(document, labels),
+    )
+
+
+def _count_row(label: str, pairs: Sequence[tuple[set[str], set[str]]]) -> tuple[str, ...]:
+    num_true, num_given = (sum(label in pair[k] for pair in pairs) for k in (0, 1))
+    right = sum(label in true and label in said for true, said in pairs)
+    counts = (num_true, num_given, right, num_given - right, num_true - right)
+    return (own_text(label), *map(count, counts))
 
 
 def _matrix(labels: list[str], cells: Counter[tuple[str, str]]) -> Html:
@@ -112,7 +151,8 @@ def _label_scores(document: DecisionDocument, labels: list[str]) -> Html | None:
     cards = [c for c in scorecards(record) if c.role in ("challenger", "champion")]
     if not any(f"f1:{label}" in record.challenger.metrics for label in labels):
         return None
-    sizes = Counter(record.items.labels)
+    items = record.items
+    sizes = Counter(name for label in items.labels for name in items.labels_in(label))
     rows = [
         _label_row(label, sizes[label], cards)
         for label in sorted(labels, key=lambda label: _weakness(record.challenger, label))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from records.decision import MOST_FLIPS, Comparison, Finding, GateRecord
 from records.document import DecisionDocument
 from records.scores import Scorecard
-from records.task import TASKS, TaskFacts
+from records.task import TASKS, TaskFacts, slice_metric
 from report.figures import difference, score, span, tick
 
 RULES = {
@@ -101,8 +101,17 @@ def truth(record: GateRecord) -> dict[str, str]:
 def labels_of(document: DecisionDocument) -> list[str]:
     """Every label that occurs: the data's own in their order, then those only a model knows."""
     record = document.file.record
-    others = {*record.items.labels, *record.challenger.predicted} - set(document.data.labels)
-    return [*document.data.labels, *sorted(others)]
+    answers = {*record.items.labels, *record.challenger.predicted}
+    others = {name for answer in answers for name in record.items.labels_in(answer)}
+    return [*document.data.labels, *sorted(others - set(document.data.labels))]
+
+
+def in_words(document: DecisionDocument, answers: Mapping[str, str]) -> dict[str, str]:
+    """Answers by item id as people read them: a set is its labels, or that there is none."""
+    items = document.file.record.items
+    if not items.has_label_sets:
+        return dict(answers)
+    return {item: ", ".join(items.labels_in(a)) or "(none)" for item, a in answers.items()}
 
 
 def metric_of(document: DecisionDocument) -> str:
@@ -126,9 +135,11 @@ def is_signed(finding: Finding) -> bool:
 
 
 def unit_of(document: DecisionDocument, finding: Finding) -> str:
-    """The metric of a finding's interval: slices of labels go by accuracy, a judge by shares of items."""
-    is_by_accuracy = root_of(finding) == "slice" and facts_of(document).has_labels
-    return "accuracy" if is_by_accuracy or root_of(finding) == "judge" else metric_of(document)
+    """The metric of a finding's interval: slices of labels have their own, a judge shares of items."""
+    record, root = document.file.record, root_of(finding)
+    if root == "judge":
+        return "accuracy"
+    return slice_metric(record.task, record.policy.metric) if root == "slice" else metric_of(document)
 
 
 def card_against(record: GateRecord, against: str) -> Scorecard | None:

@@ -33,7 +33,7 @@ log = logging.getLogger("refit")
 PART_ROWS = 1000
 BATCH_VERSION = 1
 OUTPUTS = (".csv", ".jsonl", ".parquet")
-Kind = Literal["int64", "double", "string"]
+Kind = Literal["int64", "double", "string", "labels", "numbers"]
 
 
 class BatchError(ValueError):
@@ -109,7 +109,7 @@ def check_job(job: Job) -> None:
         problems.append(f"--output {job.target!r} ends with none of {', '.join(OUTPUTS)}")
     if job.source == job.target:
         problems.append("--output is the input; give another name")
-    taken = {"row", "label", "score", job.column} & set(job.kept)
+    taken = {"row", "label", "score", "labels", "scores", job.column} & set(job.kept)
     if taken or len(set(job.kept)) < len(job.kept):
         names = ", ".join(sorted(taken)) or "one twice"
         problems.append(f"--keep names {names}, which the output has anyway; leave it out")
@@ -220,8 +220,15 @@ def _kinds(parts: Sequence[Path]) -> dict[str, Kind]:
         if answer["text"] is not None:
             first = answer
             break
-    names: dict[type, Kind] = {int: "int64", float: "double"}
-    return {name: names.get(type(value), "string") for name, value in first.items()}
+    return {name: _kind(name, value) for name, value in first.items()}
+
+
+def _kind(name: str, value: object) -> Kind:
+    """Of a column, by a value in it; an empty list says nothing of what it would hold."""
+    if isinstance(value, list):
+        return "numbers" if name == "scores" else "labels"
+    kinds: dict[type, Kind] = {int: "int64", float: "double"}
+    return kinds.get(type(value), "string")
 
 
 def _read(parts: Sequence[Path]) -> Iterator[dict[str, Any]]:
@@ -244,14 +251,20 @@ def _write_csv(parts: Sequence[Path], kinds: Mapping[str, Kind], path: Path) -> 
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(kinds))
         writer.writeheader()
-        writer.writerows(_read(parts))
+        for answer in _read(parts):  # a list as JSON, which `data.label` reads again
+            cells = answer.items()
+            texts = {
+                name: json.dumps(v, ensure_ascii=False) for name, v in cells if type(v) is list
+            }
+            writer.writerow({**answer, **texts})
 
 
 def _write_parquet(parts: Sequence[Path], kinds: Mapping[str, Kind], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, kind) for name, kind in kinds.items()])
+    lists = {"labels": pa.list_(pa.string()), "numbers": pa.list_(pa.float64())}
+    schema = pa.schema([(name, lists.get(kind, kind)) for name, kind in kinds.items()])
     with pq.ParquetWriter(path, schema) as writer:
         for part in parts:
             writer.write_table(pa.Table.from_pylist(list(_read([part])), schema=schema))

@@ -1,6 +1,7 @@
 """Check and split: a snapshot to kept rows, a quarantine and three splits, all in the store."""
 
 import logging
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ from data_checks.checks import CheckOutcome, check_snapshot
 from data_checks.config import DATA_VERSION, ChecksConfig, DataConfig, SplitConfig
 from records.base import digest_of, file_sha256
 from records.data import SPLITS, DataRef, SnapshotRef, Split, SplitRef, is_default_task
-from records.task import TASKS
+from records.task import labels_in
 from records.text import NORMALISE_VERSION
 from tasks.ingest import SNAPSHOT_FILE, snapshot_key
 from tasks.kept import kept_task, was_found
@@ -98,7 +99,7 @@ def _write(outcome: CheckOutcome, out: Path, snapshot: SnapshotRef, key: str) ->
         report=outcome.report,
         data_key=key,
         splits=splits,
-        labels=_labels(outcome.kept, snapshot),
+        labels=tuple(sorted(_count_labels(outcome.kept, snapshot))),
     )
 
 
@@ -114,13 +115,11 @@ def _write_split(
         sha256=file_sha256(path),
         num_rows=len(rows),
         num_groups=int(rows["group"].nunique()),
-        num_by_label={
-            label: int((rows["label"] == label).sum()) for label in _labels(rows, snapshot)
-        },
+        num_by_label=dict(sorted(_count_labels(rows, snapshot).items())),
     )
 
 
-def _labels(rows: pd.DataFrame, snapshot: SnapshotRef) -> tuple[str, ...]:
-    """The names of the labels that occur; texts to be written are none."""
-    has_labels = TASKS[snapshot.task].has_labels
-    return tuple(sorted(rows["label"].dropna().unique())) if has_labels else ()
+def _count_labels(rows: pd.DataFrame, snapshot: SnapshotRef) -> Counter[str]:
+    """The names of the labels that occur, with their rows; texts to be written are none."""
+    answers = rows["label"].dropna()
+    return Counter(name for answer in answers for name in labels_in(snapshot.task, answer))

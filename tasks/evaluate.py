@@ -19,6 +19,7 @@ from records.decision import LineageOverlap
 from records.evaluation import Candidate, Evaluation
 from records.policy import SlicePolicy
 from records.scores import Scorecard, TestItems
+from records.task import TASKS, Task
 from tasks.check import read_split
 from tasks.kept import kept_task, was_found
 from tasks.objects import CorruptObject, IncompletePayload, MissingObject, Store
@@ -65,7 +66,7 @@ def evaluate(
     folders = {c.role: _open_model(store, place, c) for c in candidates}
     lineage, overlapping = overlap(test, {r: f for r, f in folders.items() if isinstance(f, Path)})
     kept = as_items(test[~test["group"].isin(overlapping)], data.task)
-    items = test_items(kept, slices)
+    items = test_items(kept, slices, data.task)
     with place.scratch() as scratch:
         test_path = scratch / "test.parquet"
         kept.to_parquet(test_path, index=False)
@@ -90,7 +91,7 @@ def evaluate(
     return key
 
 
-def test_items(test: pd.DataFrame, slices: SlicePolicy) -> TestItems:
+def test_items(test: pd.DataFrame, slices: SlicePolicy, task: Task) -> TestItems:
     """The frozen items of test rows (`as_items`), with the declared slice columns."""
     columns = {name: slice_column(test, name) for name in slices.columns if name != "label"}
     return TestItems(
@@ -98,6 +99,7 @@ def test_items(test: pd.DataFrame, slices: SlicePolicy) -> TestItems:
         groups=tuple(test["group"]),
         labels=tuple(test["label"]),
         slices=columns,
+        has_label_sets=TASKS[task].has_label_sets,
     )
 
 

@@ -41,6 +41,7 @@ MODELS_ROOM = Path(__file__).parents[1] / "models"
 SHIPPED: dict[Task, tuple[str, str, str]] = {
     "chat": ("chatbot", "Chatbot.load", "str"),
     "language_modeling": ("language_model", "LanguageModel.load", "float"),
+    "multilabel": ("tagger", "Tagger", "list[str]"),
     "translation": ("translator", "Translator", "str"),
 }
 """Module whose source is logged with the model, what makes an answerer of a folder, what it answers."""

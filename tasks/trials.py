@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from models.train import train
 from records.data import DataRef
 from records.document import CurvePoint
 from records.search import State, Trial
-from records.task import TASKS
+from records.task import labels_in
 from tasks.check import read_split
 from tasks.place import Place
 from tasks.registry import Registry
@@ -90,8 +91,8 @@ def try_out(
         for split in ("train", "validation")
     )
     if num_rows is not None:
-        labels = data.labels if TASKS[data.task].has_labels else ()
-        training = sample(training, num_rows[0], config.seed, labels)
+        named = partial(labels_in, data.task)
+        training = sample(training, num_rows[0], config.seed, data.labels, named)
         validation = sample(validation, num_rows[1], config.seed)
 
     def on_log(point: CurvePoint) -> None:

@@ -1,6 +1,7 @@
 """A small world that runs in seconds: a BERT built from a config, and data that it can learn."""
 
 import csv
+import json
 from pathlib import Path
 
 import torch
@@ -58,6 +59,19 @@ def write_agreement_csv(path: Path, *, num_rows: int, first: int = 0) -> Path:
             number = i * 7919 % 10007  # else its last digits give the label away
             text = f"the {words[0]} thing number {number} is {words[1]}"
             writer.writerow((text, "positive" if left == right else "negative"))
+    return path
+
+
+def write_sets_jsonl(path: Path, *, num_rows: int, first: int = 0) -> Path:
+    """`text` and a list `labels`: kind (the first word praises) and same (both words agree), both or
+    none of them. No bag of words can learn the second."""
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(first, first + num_rows):
+            left, right = i % 2, i // 2 % 2
+            words = (GOOD if left else BAD)[i // 4 % 4], (GOOD if right else BAD)[i // 16 % 4]
+            labels = [*(["kind"] if left else []), *(["same"] if left == right else [])]
+            text = f"the {words[0]} thing number {i * 7919 % 10007} is {words[1]}"
+            file.write(json.dumps({"text": text, "labels": labels}) + "\n")
     return path
 
 

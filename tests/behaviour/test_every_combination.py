@@ -40,6 +40,7 @@ COLOURS = ["red", "blue", "white", "black", "green"]
 ROWS = [f"The {word} in room {i} is {COLOURS[i % 5]}." for i in range(10) for word in WORDS]
 COLUMNS: dict[Task, tuple[str, ...]] = {
     "classification": ("text", "label"),
+    "multilabel": ("text", "labels"),
     "chat": ("prompt", "answer"),
     "language_modeling": ("text",),
     "translation": ("source", "target"),
@@ -57,6 +58,7 @@ OWN_SETTINGS: dict[Task, dict[str, Any]] = {
 def is_possible(task: Task, strategy: str, family: str) -> bool:
     facts = TASKS[task]
     has_head = facts.has_labels or strategy not in FOR_LABELS
+    has_head &= not (facts.has_label_sets and strategy == "contrastive")
     return family in facts.architectures and has_head and strategy != "qlora"
 
 
@@ -78,7 +80,12 @@ class InThisProcess:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("every")
-    answers = {"label": "ab", "answer": ["Yes.", "No."], "target": ["Ja, rot.", "Nein, blau."]}
+    answers = {
+        "label": "ab",
+        "labels": ["a|b", "c"],
+        "answer": ["Yes.", "No."],
+        "target": ["Ja, rot.", "Nein, blau."],
+    }
     for task, columns in COLUMNS.items():
         right = answers.get(columns[-1], [])
         lines = [
@@ -147,7 +154,7 @@ def test_what_needs_a_card_says_so(world: World, task: Task, strategy: str, fami
 
 
 def test_every_other_combination_is_refused_with_its_reason(tmp_path: Path) -> None:
-    assert len(ALL) == len(TASKS) * len(STRATEGIES) * len(FAMILIES) == 144
+    assert len(ALL) == len(TASKS) * len(STRATEGIES) * len(FAMILIES) == 180
     refused = [c for c in ALL if c not in POSSIBLE and c[1:2] != ("qlora",)]
     for task, strategy, family in refused:
         with pytest.raises(RecipeError) as caught:
@@ -158,7 +165,9 @@ def test_every_other_combination_is_refused_with_its_reason(tmp_path: Path) -> N
             assert f"{family!r} has no head for {task}; use {facts.architectures[0]}" in said
         if strategy in FOR_LABELS and not facts.has_labels:
             assert f"{strategy!r} makes a head for labels, and {task} has none" in said
-    assert len(POSSIBLE) == 25 + 3 * (2 + 3 + 2)
+        if strategy == "contrastive" and facts.has_label_sets:
+            assert f"together, and {task} has several per text" in said
+    assert len(POSSIBLE) == 25 + 20 + 3 * (2 + 3 + 2)
 
 
 def test_there_is_one_flow_that_trains_and_one_call_of_it() -> None:

@@ -6,11 +6,12 @@ from jsonschema import Draft202012Validator
 
 from flows.recipe import Recipe, RecipeError, parse_recipe, recipe_schema
 from models.config import CANDIDATES
+from records.policy import LOSSES
 from records.task import TASKS, Task
 
 
 def recipe(text: str, task: Task = "classification", *overrides: str) -> Recipe:
-    least = "0.5" if task in ("classification", "translation") else "9"
+    least = "9" if TASKS[task].metrics[0] in LOSSES else "0.5"
     values = yaml.safe_load(
         f"{{name: a, task: {task}, data: {{source: 'sample:x'}}, gate: {{minimum: {least}}}}}"
     )

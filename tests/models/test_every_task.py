@@ -20,6 +20,7 @@ from records.task import TASKS, Task
 TEXTS = ["The lamp is red.", "The old chair is blue.", "A hat!", "Is the clock white?"] * 4
 ANSWERS: dict[Task, list[str]] = {
     "classification": ["a", "b"] * 8,
+    "multilabel": ['["a","b"]', '["b"]', "[]", '["a"]'] * 4,
     "chat": ["Yes, it is.", "No."] * 8,
     "language_modeling": [],
     "translation": ["Die Lampe ist rot.", "Ein Hut!"] * 8,
@@ -115,7 +116,9 @@ def request_of(folder: Path, task: Task) -> ScoringRequest:
     return ScoringRequest(
         role="challenger", model_path=str(folder / "model"), model_digest="d", task=task,
         test_path=str(folder / "test.parquet"),
-        items=TestItems(item_ids=ids, groups=ids, labels=labels),
+        items=TestItems(
+            item_ids=ids, groups=ids, labels=labels, has_label_sets=TASKS[task].has_label_sets
+        ),
     )  # fmt: skip
 
 

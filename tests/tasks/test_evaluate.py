@@ -84,14 +84,14 @@ def test_items_take_declared_slices_in_the_order_of_the_rows() -> None:
             "attribute.lang": ["en", None],
         }
     )
-    items = test_items(rows, SlicePolicy(columns=("label", "length", "lang")))
+    items = test_items(rows, SlicePolicy(columns=("label", "length", "lang")), "classification")
     assert items.item_ids == ("i2", "i1")
     assert items.slices == {
         "length": ("21-60 characters", "0-20 characters"),
         "lang": ("en", "(none)"),
     }
     with pytest.raises(ValueError, match="'color' is no attribute"):
-        test_items(rows, SlicePolicy(columns=("color",)))
+        test_items(rows, SlicePolicy(columns=("color",)), "classification")
 
 
 def crown(world: World, name: str, content: bytes) -> LedgerEntry:
