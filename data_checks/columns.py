@@ -66,29 +66,30 @@ def label_sets(columns: Mapping[str, Sequence[str]]) -> tuple[str, str | None] |
     """The column that holds sets of labels, and what stands between them (None: it holds lists).
 
     Lists of few different texts are such sets, whatever the column is called; texts with separators
-    only where the column is called after labels, and more cells than labels differ.
+    only where the column is called after labels, and as many cells as labels differ.
 
     Args:
         columns: name -> cells, those of a list as JSON.
     """
     for name, cells in columns.items():
         lists = [found for cell in cells if cell and (found := _list_in(cell)) is not None]
-        if 2 * len(lists) > sum(map(bool, cells)) and _are_sets(lists, lists):
+        if 2 * len(lists) > sum(map(bool, cells)) and _are_sets(lists, len(lists) / 5):
             return name, None
     for name, cells in columns.items():
         filled = [cell for cell in cells if cell] if _LABELS.fullmatch(name) else []
         for separator in _SEPARATORS:
             parts = [[part.strip() for part in cell.split(separator)] for cell in filled]
-            if any(len(part) > 1 for part in parts) and _are_sets(parts, filled):
+            if any(len(part) > 1 for part in parts) and _are_sets(
+                parts, min(len(filled) / 5, len(set(filled)))
+            ):
                 return name, separator
     return None
 
 
-def _are_sets(sets: Sequence[Sequence[str]], cells: Sequence[object]) -> bool:
-    """Whether few labels make up many cells."""
+def _are_sets(sets: Sequence[Sequence[str]], num_most: float) -> bool:
+    """Whether at least two labels, and at most so many, make up the cells."""
     labels = {label for found in sets for label in found}
-    num_different = len({str(cell) for cell in cells})
-    return "" not in labels and 2 <= len(labels) <= max(2, len(cells) / 5, num_different - 1)
+    return "" not in labels and 2 <= len(labels) <= max(2, num_most)
 
 
 def _list_in(cell: str) -> list[str] | None:

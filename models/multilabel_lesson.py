@@ -58,5 +58,5 @@ class MultilabelLesson(ClassificationLesson):
         setattr(model.config, THRESHOLDS, dict(zip(self.labels, found, strict=True)))
 
     def _probabilities(self, model: Any) -> np.ndarray:
-        log_probs_NC = log_probabilities(model, self.tokenizer, self.valid_ids)
+        log_probs_NC = log_probabilities(model, self.tokenizer, self.valid_ids, several=True)
         return np.asarray(np.exp(log_probs_NC))

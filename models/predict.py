@@ -54,7 +54,9 @@ class Classifier:
         Of one label they add up to 1; where a text may have several, each stands for itself.
         """
         encoded = encode(self.tokenizer, texts)
-        log_probs_NC = log_probabilities(self.model, self.tokenizer, encoded.input_ids)
+        log_probs_NC = log_probabilities(
+            self.model, self.tokenizer, encoded.input_ids, several=has_several(self.model)
+        )
         return np.exp(log_probs_NC), encoded.num_truncated
 
 
@@ -63,10 +65,19 @@ def has_several(model: Any) -> bool:
     return bool(model.config.problem_type == SEVERAL)
 
 
-def log_probabilities(model: Any, tokenizer: Any, input_ids: Sequence[Sequence[int]]) -> np.ndarray:
-    """Natural-log probabilities (N, C) float64, in the order of `input_ids`."""
-    one_of = partial(functional.log_softmax, dim=-1)
-    log_of = functional.logsigmoid if has_several(model) else one_of
+def log_probabilities(
+    model: torch.nn.Module,
+    tokenizer: Any,
+    input_ids: Sequence[Sequence[int]],
+    *,
+    several: bool = False,
+) -> np.ndarray:
+    """Natural-log probabilities (N, C) float64, in the order of `input_ids`.
+
+    Args:
+        several: a text may have several labels: each is decided on by itself.
+    """
+    log_of = functional.logsigmoid if several else partial(functional.log_softmax, dim=-1)
     device = next(model.parameters()).device
     order = sorted(range(len(input_ids)), key=lambda i: (len(input_ids[i]), i))
     parts: list[np.ndarray] = []

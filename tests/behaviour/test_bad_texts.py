@@ -78,7 +78,7 @@ def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> 
         (("data.source=sample:phrases?pair=en-fr",), "pair='en-fr': Input should be 'en-de'"),
         (
             ("data.source=sample:phrase",),
-            "no sample 'phrase'; there are: reviews, dialogues, phrases",
+            "no sample 'phrase'; there are: reviews, complaints, dialogues, phrases",
         ),
         (("data.source=notes.txt",), "a text file has no columns target; it serves task"),
         (

@@ -45,9 +45,12 @@ def test_every_task_runs_with_every_architecture_and_strategy(
 
 @pytest.mark.parametrize(
     ("task", "architecture"),
-    [("translation", "marian"), ("language_modeling", "bert"), ("chat", "llama")],
-)
-def test_a_stopped_training_of_texts_goes_on_bit_for_bit(
+    [
+        ("translation", "marian"), ("language_modeling", "bert"), ("chat", "llama"),
+        ("multilabel", "bert"),
+    ],
+)  # fmt: skip
+def test_a_stopped_training_goes_on_bit_for_bit(
     task: Task, architecture: str, tmp_path: Path
 ) -> None:
     kept: dict[str, Path] = {}
@@ -67,6 +70,8 @@ def test_a_stopped_training_of_texts_goes_on_bit_for_bit(
         assert again.best_value == whole.best_value
         weights = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("whole", name)]
         assert weights[0] == weights[1]
+        configs = [(tmp_path / n / "config.json").read_bytes() for n in ("whole", name)]
+        assert configs[0] == configs[1]
 
 
 def train_small(
