@@ -129,7 +129,8 @@ def _paired(case: Case, policy: JudgePolicy, said: Judgement, *, abstained: bool
     theirs = [a in ("other", "tie") or (a is None and not abstained) for a in both]
     groups = [items.groups[place] for place in places]
     cards = [_card(case.record.challenger, said, answers) for answers in (ours, theirs)]
-    return Paired(groups, [RIGHT] * len(places), cards[0], cards[1], np.arange(len(places)))
+    rows, labels = np.arange(len(places)), [RIGHT] * len(places)
+    return Paired(groups, labels, cards[0], cards[1], rows, items.labels_in)
 
 
 def _card(blank: Scorecard, said: Judgement, answers: Sequence[bool]) -> Scorecard:

@@ -139,7 +139,8 @@ def unit_of(document: DecisionDocument, finding: Finding) -> str:
     record, root = document.file.record, root_of(finding)
     if root == "judge":
         return "accuracy"
-    return slice_metric(record.task, record.policy.metric) if root == "slice" else metric_of(document)
+    metric = record.policy.metric
+    return slice_metric(record.task, metric) if root == "slice" else metric
 
 
 def card_against(record: GateRecord, against: str) -> Scorecard | None:
