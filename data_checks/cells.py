@@ -65,6 +65,8 @@ def _names_in(value: object, separator: str) -> tuple[Sequence[str] | None, str]
     entries = _list_in(value)
     if entries is None:
         text, flaw = as_text(value)
+        if (text or "").lstrip().startswith(("['", '["')):
+            flaw = f'{_short(text)} is no list in JSON; write ["a", "b"], or a{separator}b'
         return (text.split(separator) if text and text.strip() else None), flaw
     names = []
     for entry in entries:

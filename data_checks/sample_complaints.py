@@ -25,17 +25,23 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "sound": ("sound", "motor"),
 }
 """Topic: the parts of products that belong to it."""
-NUM_PARTS = {"1": 0.3, "2": 0.4, "3": 0.3}
+NUM_PARTS = {"1": 0.4, "2": 0.4, "3": 0.2}
 """Share of reviews by the parts that they speak of."""
 BLAME = 0.5
 _SLOT = re.compile(r"\{(\w+)\}")
-FRAMES: tuple[Frame, ...] = tuple(
-    frame
-    for frames in ENGLISH.frames.values()
-    for frame in frames
-    if {"a", "adj"} <= set(_SLOT.findall(frame.text)) <= {"a", "adj", "p", "who", "time", "very"}
-)
-"""Sentences about one part."""
+PHENOMENA = {"plain": 0.5, "negation": 0.3, "intensifier": 0.2}
+"""Share of sentences by what makes them hard."""
+FRAMES: dict[str, tuple[Frame, ...]] = {
+    name: tuple(
+        frame
+        for frame in ENGLISH.frames[name]
+        if {"a", "adj"}
+        <= set(_SLOT.findall(frame.text))
+        <= {"a", "adj", "p", "who", "time", "very"}
+    )
+    for name in PHENOMENA
+}
+"""Phenomenon: its sentences about one part."""
 
 
 class ComplaintOptions(Record):
@@ -75,7 +81,7 @@ def _new_review(rng: Random, seen: set[str]) -> tuple[str, set[str], set[str]]:
 
 def _sentence(rng: Random, topic: str, product: str, is_blamed: bool) -> str:
     """One frame, with an adjective whose polarity makes it praise or blame the part."""
-    part, frame = pick(rng, TOPICS[topic]), pick(rng, FRAMES)
+    part, frame = pick(rng, TOPICS[topic]), pick(rng, FRAMES[weighted(rng, PHENOMENA)])
     side = 1 if is_blamed == (frame.sign > 0) else 0
     fillers = {name: pick(rng, words) for name, words in ENGLISH.fillers.items()}
     adjective = pick(rng, ENGLISH.aspects[part][side])

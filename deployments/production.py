@@ -74,7 +74,7 @@ def predict(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Ask the champion: what label, or what translation, for each text or each row of a file.
+    """Ask the champion: what label or labels, or what translation, for each text or row of a file.
 
     A file's job that was killed goes on where it was when the same command runs again.
     """

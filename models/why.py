@@ -184,6 +184,8 @@ class WhyRequest(Record):
 
     model_path: str
     texts: dict[str, str]
+    labels: dict[str, str] = {}
+    """The label to ask about; of other items the answer itself."""
 
 
 class WhyAnswer(Record):
@@ -197,7 +199,10 @@ def main(arguments: Sequence[str]) -> int:
     request_path, result_path = map(Path, arguments)
     request = WhyRequest.from_json(request_path.read_bytes())
     classifier = Classifier.load(Path(request.model_path))
-    found = {item: attribute(classifier, text) for item, text in request.texts.items()}
+    found = {
+        item: attribute(classifier, text, request.labels.get(item))
+        for item, text in request.texts.items()
+    }
     result_path.write_bytes(WhyAnswer(attributions=found).to_json())
     return 0
 

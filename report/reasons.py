@@ -21,6 +21,7 @@ def reasons(
 ) -> Html:
     """The surest new mistakes, each place of the text shaded by what it added to the answer."""
     true = in_words(document, truth(document.file.record))
+    is_set = document.file.record.items.has_label_sets
     shown = [(item, a) for item, a in found.items() if item in texts]
     rows = [
         (
@@ -41,7 +42,20 @@ def reasons(
             " against it, by integrated gradients of the answer's log-odds; point at a place for its "
             "value. The values add up to the difference between this text and a blank one.",
         ),
-        table(("Answer", "Text", "True label", "Probability", "Adds up"), rows, class_="stack"),
+        note("Of a wrong set, the label is one that was given wrongly, else one that was missed.")
+        if is_set
+        else None,
+        table(
+            (
+                "Label" if is_set else "Answer",
+                "Text",
+                "True labels" if is_set else "True label",
+                "Probability",
+                "Adds up",
+            ),
+            rows,
+            class_="stack",
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +26,7 @@ from report.markdown import (
     summary_rows,
 )
 from report.page import render
-from report.view import Written, halves, scorecards
+from report.view import Written, answers, halves, scorecards, truth
 from tasks.check import read_split
 from tasks.evaluate import ScoringCrashed, outputs_key, run_fresh
 from tasks.objects import MissingObject, Store, StoreError
@@ -140,10 +140,11 @@ def reasons(
     try:
         folder = open_folder(place.open(), document.train.model_key, place.cache)
         asked = {item: texts[item] for item in items if item in texts}
+        request = WhyRequest(
+            model_path=str(folder), texts=asked, labels=wrong_labels(document, items)
+        )
         with place.scratch() as scratch:
-            answer = run_fresh(
-                "models.why", WhyRequest(model_path=str(folder), texts=asked), scratch
-            )
+            answer = run_fresh("models.why", request, scratch)
     except (ScoringCrashed, StoreError) as exc:  # no reason is worth a lost report
         answer = str(exc)
     if isinstance(answer, str):
@@ -161,6 +162,25 @@ def worst_flips(document: DecisionDocument) -> list[str]:
     confidence = dict(zip(card.item_ids, card.confidence, strict=True))
     lost, _ = halves(compared[0], has_labels=True)
     return sorted(lost, key=lambda item: -confidence.get(item, 0.0))[:NUM_REASONS]
+
+
+def wrong_labels(document: DecisionDocument, items: Sequence[str]) -> dict[str, str]:
+    """Of wrong sets a label that was given wrongly, else one that was missed, by item id; the model's
+    first such label."""
+    record = document.file.record
+    if not record.items.has_label_sets:
+        return {}
+    true, given = (
+        {i: record.items.labels_in(y) for i, y in known.items()}
+        for known in (truth(record), answers(record.challenger))
+    )
+    found: dict[str, str] = {}
+    for item in items:
+        wrong = [name for name in given[item] if name not in true[item]]
+        missed = [name for name in true[item] if name not in given[item]]
+        known = [name for name in wrong + missed if name in record.challenger.model_labels]
+        found |= {item: known[0]} if known else {}
+    return found
 
 
 def _outputs(store: Store, card: Scorecard, wanted: set[str]) -> dict[str, str]:

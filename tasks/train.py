@@ -1,6 +1,7 @@
 """Train: a challenger for a train key, found in the store or made."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -170,7 +171,7 @@ def _train(
             out=out,
             work=work,
             task=data.task,
-            on_log=_log_validation,
+            on_log=partial(_log_validation, config.metric),
             on_progress=on_progress,
             on_checkpoint=checkpoints.put,
             resume_from=find_checkpoint(store, key, place.cache),
@@ -183,8 +184,9 @@ def lineage_of(rows: pd.DataFrame) -> frozenset[str]:
     return frozenset(rows["group"]) | frozenset(rows["text_key"])
 
 
-def _log_validation(point: CurvePoint) -> None:
-    if point.name in ("validation_accuracy", "validation_loss_per_token"):
+def _log_validation(metric: str, point: CurvePoint) -> None:
+    """The figure that decides which weights are kept."""
+    if point.name == f"validation_{metric}":
         name = point.name.replace("_", " ")
         log.info("step %d: %s %.4f", point.step, name, point.value)
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import mlflow
 import pytest
 from transformers import pipeline
 
@@ -74,7 +75,9 @@ def test_every_way_to_ask_gives_the_same_sets(
     answers = json.loads(capsys.readouterr().out)
     assert [sorted(row["labels"]) for row in answers] == SETS
     assert asked_by_consumer(world, NAME, TEXTS, tmp_path) == SETS
-    folder = world.path(world.entries[-1].model_uri)
+    mlflow.set_tracking_uri(world.place.tracking_uri)
+    logged = mlflow.artifacts.download_artifacts(f"models:/{NAME}@champion")
+    folder = next(Path(logged, "artifacts").iterdir())
     thresholds = json.loads((folder / "config.json").read_text())["label_thresholds"]
     plain = pipeline("text-classification", model=str(folder), top_k=None)(TEXTS)
     by_hand = [

@@ -280,6 +280,25 @@ def test_strategies_of_labels_are_refused_where_there_are_none(strategy: str) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.strategy=contrastive", "train.strategy: 'contrastive' pulls texts of one label"),
+        ("search={strategy: [full, contrastive]}", "train.strategy: 'contrastive' pulls texts of"),
+        ("data.label_separator=null", "data.label_separator: is empty, but multilabel needs one"),
+        ("gate.metric=chrf", "gate.metric: chrf is none of multilabel's: micro_f1, macro_f1, acc"),
+        ("base={scratch: {architecture: marian}}", "base.scratch.architecture: 'marian' has no h"),
+        ("data.messages=turns", "data.messages: has a meaning only for chat; leave it out"),
+    ],
+)
+def test_what_sets_of_labels_cannot_have_is_refused(override: str, expected: str) -> None:
+    values = {**SMALL, "task": "multilabel"}
+    recipe = parse_recipe(values)
+    assert (recipe.data.label, recipe.data.label_separator) == ("labels", "|")
+    assert (recipe.gate.metric, recipe.train.metric) == ("micro_f1", "micro_f1")
+    assert any(problem.startswith(expected) for problem in problems_of(values, override))
+
+
 def test_translation_is_not_grouped_by_a_column() -> None:
     """A source may have several targets: in two documents it would be in training and in test."""
     grouped = {
@@ -298,6 +317,7 @@ def test_translation_is_not_grouped_by_a_column() -> None:
         ("train.max_target_length=64", "translation"),
         ("data.target_language=de", "translation"),
         ("data.documents=file", "language_modeling"),
+        ("data.label_separator=;", "multilabel"),
         ("train.lora={rank: 4}", "strategy lora"),
     ],
 )

@@ -14,6 +14,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from data_checks.config import DataConfig
+from data_checks.parse import read_rows
 from data_checks.problems import ParseError
 from models.predict import Classifier
 from tasks import batch
@@ -91,6 +93,37 @@ def test_a_killed_job_goes_on_and_answers_each_row_once(
     assert [a["text"] or None for a in answers] == texts
     assert [a["label"] or None for a in answers] == [t and f"{len(t)}" for t in texts]
     assert list((adopted.place.cache / "predict").iterdir()) == []
+
+
+class Sets:
+    """Answers a text with a set of labels, which is empty for every third."""
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        sets = [["a|b", "c"] if i % 3 else [] for i in range(len(texts))]
+        return [
+            {"text": text, "labels": found, "scores": [0.9, 0.5][: len(found)]}
+            for text, found in zip(texts, sets, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_sets_of_labels_are_lists_that_can_be_learned_from_again(
+    ending: str, adopted: World, tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "rows.jsonl")
+    target = tmp_path / f"answers{ending}"
+    entry = champion(adopted.entries)
+    assert entry is not None
+    job = Job(source=str(tmp_path / "rows.jsonl"), target=str(target), column="text")
+    predict_file(adopted.place, job, entry, Sets)
+    first, second, *_ = read_answers(target)
+    if ending != ".csv":
+        assert (first["labels"], second["labels"]) == ([], ["a|b", "c"])
+        assert (first["scores"], second["scores"]) == ([], [0.9, 0.5])
+    config = DataConfig(source="x", label="labels", label_separator="|")
+    rows = list(read_rows(target, config, name="x", split=None))
+    assert [row.label for row in rows[:2]] == ["[]", '["a|b","c"]']
+    assert rows[5].label is None, "a row without a text has no answer"
 
 
 def test_another_input_or_another_champion_starts_anew(
