@@ -140,6 +140,27 @@ def test_a_wrong_file_is_refused_by_name(session: Terminal, content: str, said: 
     assert said in refused(session, "check", "data.source=other.csv", code=code)
 
 
+@pytest.mark.parametrize(
+    ("cells", "said", "code"),
+    [
+        (["a|b", "b|a|b"], "line 3, row 2, column 'labels': label 'b' stands twice in", 2),
+        (["a", "a|"], "line 3, row 2, column 'labels': an empty label in 'a|'", 2),
+        (["a|b", "['a', 'b']"], "['a', 'b']\" is no list in JSON; write", 2),
+        (["a", "b"], "refused: several_labels", 4),
+        (["a", "b", "a;b"], "refused: label_separator", 4),
+        (["a|b", ""], "nulls:labels", 4),
+    ],
+)
+def test_a_wrong_set_of_labels_is_refused_by_name(
+    session: Terminal, cells: list[str], said: str, code: int
+) -> None:
+    rows = [f'text {i},"{cells[i % len(cells)]}"' for i in range(300)]
+    (session.folder / "tags.csv").write_text("\n".join(["text,labels", *rows]), "utf-8")
+    overrides = ("task=multilabel", "data={source: tags.csv}", "train={epochs: 1}",
+                 "gate={minimum: 0.5}")  # fmt: skip
+    assert said in refused(session, "check", *overrides, code=code)
+
+
 def test_a_tokenizer_of_another_model_is_refused(session: Terminal, tmp_path: Path) -> None:
     from models.base import resolve_base
     from models.config import BaseConfig, TrainConfig
