@@ -5,10 +5,12 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from fastapi.testclient import TestClient
 from transformers import pipeline
 
 from deployments.inside_commands import why
 from deployments.model_commands import predict, replay
+from deployments.serve import Throne, make_app
 from flows.recipe import Recipe, parse_recipe
 from records.evaluation import RunResult
 from tests.consumer import asked_by_consumer
@@ -74,6 +76,10 @@ def test_every_way_to_ask_gives_the_same_sets(
     predict(world.place, NAME, TEXTS, None, as_json=True)
     answers = json.loads(capsys.readouterr().out)
     assert [sorted(row["labels"]) for row in answers] == SETS
+    throne = Throne(world.place, NAME)
+    throne.look()
+    served = TestClient(make_app(throne)).post("/predict", json={"texts": TEXTS}).json()
+    assert served["answers"] == answers
     assert asked_by_consumer(world, NAME, TEXTS, tmp_path) == SETS
     mlflow.set_tracking_uri(world.place.tracking_uri)
     logged = mlflow.artifacts.download_artifacts(f"models:/{NAME}@champion")

@@ -17,6 +17,7 @@ from models.halving import (
 )
 from models.scoring import score
 from models.task_code import Examples
+from records.labels import read_labels
 from records.search import Trial
 from records.task import Task
 from tests.models.test_every_task import ANSWERS, request_of, train_small
@@ -117,3 +118,11 @@ def test_a_base_may_be_a_text_and_candidates_say_what_they_cannot_be() -> None:
     ]:
         with pytest.raises(ValidationError, match=said):
             BaseConfig.model_validate(wrong)
+
+
+def test_of_sets_each_label_comes_at_least_once() -> None:
+    answers = ['["often"]'] * 99 + ['["often","rare"]']
+    rows = Examples([f"text {i}" for i in range(100)], answers)
+    drawn = sample(rows, 5, 3, ("often", "rare"), read_labels)
+    assert len(drawn.texts) == 5
+    assert "text 99" in drawn.texts
