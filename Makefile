@@ -3,7 +3,7 @@ PYTHON ?= python3
 TASK ?= classification
 BIN := .venv/bin
 export DO_NOT_TRACK = 1
-LIVE := tests/behaviour/test_at_home.py tests/flows/test_automations.py tests/faults/test_zombies.py
+LIVE := tests/behaviour/test_at_home.py tests/flows/test_automations.py tests/faults/test_zombies.py tests/faults/test_rerun.py
 
 .PHONY: docs demo test check bench mutants faults soak qlora install services constraints clean
 
