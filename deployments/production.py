@@ -1,4 +1,4 @@
-"""Commands for production: its answers, what it reports, and what is written to its data."""
+"""Commands for production: its answers, what it reports, what is written to its data, its backup."""
 
 from pathlib import Path
 from typing import Annotated
@@ -114,3 +114,19 @@ def listen(
 
     require_server()
     receive(load_recipes(recipes), host=host, port=port, quiet_s=quiet, token=listen_token())
+
+
+@production.command(epilog="Example: `refit copy s3://refit refit-backup/bucket`")
+def copy(
+    source: Annotated[str, typer.Argument(help="Folder or s3://...", show_default=False)],
+    target: Annotated[str, typer.Argument(help="An empty one of these.", show_default=False)],
+    json: AsJson = False,
+) -> None:
+    """Copy a store, or the bucket that it lies in: a backup, its restore, a move to another place.
+
+    Nobody may write meanwhile. REFIT_S3_ENDPOINT_URL names the server of both.
+    """
+    place = prepare()
+    from deployments.store_commands import copy_objects
+
+    copy_objects(place, source, target, json)

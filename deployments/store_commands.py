@@ -1,12 +1,15 @@
-"""Commands about the whole store: verify and gc."""
+"""Commands about the whole store: verify, gc and copy."""
 
 from datetime import UTC, datetime
 
 from deployments import screen
-from deployments.exits import Exit
+from deployments.exits import Exit, UsageError
+from records.address import holds_userinfo
+from tasks.copies import copy_store
 from tasks.garbage import Fate, collect, find_garbage
 from tasks.lease import AlreadyRunning
 from tasks.place import Place
+from tasks.store import open_store
 from tasks.verify import find_all_damage, set_aside
 
 
@@ -63,3 +66,20 @@ def _said(fate: Fate, is_acting: bool) -> str:
     if fate.is_due:
         return "kept: in use meanwhile" if is_acting else "would be moved to the trash"
     return "marked; goes after seven days" if is_acting else "would be marked"
+
+
+def copy_objects(place: Place, source: str, target: str, as_json: bool) -> None:
+    """Copy everything from one address to another, and say how much that was.
+
+    Raises:
+        UsageError: an address with a name or password in it.
+        CopyRefused: nothing is there to copy, or something where the copy should be.
+    """
+    if holds_userinfo(source) or holds_userinfo(target):
+        raise UsageError("an address holds a name or password; boto3 takes its own variables")
+    with place.scratch() as scratch:
+        num = copy_store(open_store(source, place.s3), open_store(target, place.s3), scratch)
+    if as_json:
+        screen.print_json({"objects": num, "source": source, "target": target})
+    else:
+        screen.out.print(f"{num} objects copied to {target}", markup=False)

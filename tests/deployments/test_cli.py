@@ -48,7 +48,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 
 def test_every_promised_command_is_there() -> None:
     assert set(COMMANDS) == {
-        "adopt", "approve", "check", "decisions", "deploy", "doctor", "explain", "features", "gc",
+        "adopt", "approve", "check", "copy", "decisions", "deploy", "doctor", "explain", "features", "gc",
         "history", "init", "listen", "lookup", "override", "predict", "rebase", "reconcile", "release",
         "report-metric", "retire", "rollback", "run", "schema", "serve", "up", "verify", "why",
     }  # fmt: skip
