@@ -4,8 +4,15 @@ from flows.costs import Costs
 from flows.recipe import Recipe
 from flows.settings import judge_key as own_key
 from records.data import DataRef
-from tasks.judge import ask_judge, judge_key
+from tasks.judge import ask_judge, check_judge, judge_key
 from tasks.place import Place
+
+
+def try_judge(recipe: Recipe) -> None:
+    """Find out before any row is read that the judge cannot be asked; raises JudgeError."""
+    if recipe.gate.judge is not None:
+        with judge_key(own_key()):
+            check_judge(recipe.gate.judge)
 
 
 def judged(

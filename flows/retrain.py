@@ -23,7 +23,7 @@ from flows.form import (
     Strategy,
     changed,
 )
-from flows.judged import judged
+from flows.judged import judged, try_judge
 from flows.recipe import Recipe, parse_recipe
 from flows.said import say_counts, say_power
 from flows.settings import actor as own_name
@@ -144,6 +144,8 @@ def run(request: Request) -> RunResult:
     for option in recipe.base.options:
         if option.model.startswith("models:/"):
             check_registered(place, option)  # before any row is read
+    if request.mode != "evaluate only":
+        try_judge(recipe)
     with costs.step("ingest"):
         snapshot = ingest(place, recipe.data, recipe.task)
     with costs.step("check"):

@@ -34,6 +34,7 @@ from tasks.evaluate import outputs_key
 from tasks.kept import kept_task, was_found
 from tasks.objects import MissingObject, Store
 from tasks.place import Place
+from tasks.retries import JudgeUnreachable, patience
 from tasks.stamped import put_stamped, read_stamped
 
 log = logging.getLogger("refit")
@@ -57,6 +58,20 @@ class Verdict(Record):
     letter: Letter
     num_tokens: int
     reply_digest: str
+
+
+def check_judge(policy: JudgePolicy) -> None:
+    """Ask one easy thing, before an hour of training ends at a wrong key.
+
+    Raises:
+        JudgeError: it cannot be asked with these settings. One that is away is only told of: it may be
+            back in time.
+    """
+    try:
+        with patience(0), Endpoint(policy, _key.get(), Budget(policy)) as endpoint:
+            endpoint.ask(messages(Pair("Is it so?", "Yes.", "Yes, it is.")))
+    except (JudgeUnreachable, OverBudget) as exc:
+        log.warning("%s; without it nothing will be promoted", exc)
 
 
 @kept_task(name="judge", run_name="show a judge the answers of both models, in both orders")

@@ -81,7 +81,7 @@ def test_the_judge_was_asked_once_and_nobody_sees_its_key(
     (judgement,) = file.record.judgements
     assert judgement.against == "baseline:nearest"
     assert judgement.shown_first == judgement.shown_last
-    assert judgement.num_calls == len(judge.asked) > 100
+    assert judgement.num_calls == len(judge.asked) - 1 > 100, "one before anything was trained"
     assert set(judge.keys) == {f"Bearer {KEY}"}
     rule = next(f for f in file.decision.findings if f.rule == "judge:baseline:nearest")
     assert rule.state == "passed"

@@ -10,6 +10,7 @@ from deployments.model_commands import predict, replay
 from flows.recipe import parse_recipe
 from models.base import read_lineage
 from records.evaluation import RunResult
+from tasks.decide import read_decision
 from tests.consumer import asked_by_consumer
 from tests.tiny import write_csv
 from tests.world import NAME, World
@@ -34,7 +35,7 @@ def promoted_run(
         "name": NAME,
         "task": "language_modeling",
         "data": {"source": str(folder / "texts.txt")},
-        "base": {"scratch": {"architecture": "gpt2", "layers": 2, "width": 64, "positions": 64,
+        "base": {"scratch": {"architecture": "gpt2", "layers": 2, "width": 64, "positions": 128,
                              "vocabulary": 600}},
         "train": {"epochs": 8, "learning_rate": 0.003, "batch_size": 16, "max_length": 32,
                   "dropout": 0.0, "precision": "fp32"},
@@ -89,3 +90,31 @@ def test_it_is_the_base_of_a_classifier_whose_lineage_is_then_known(
     groups, is_complete = read_lineage(world.path(trained.model_key))
     assert is_complete
     assert len(groups) > 700, "its own rows and those that the language model has seen"
+
+
+def test_a_chat_model_on_it_by_adapters_is_shown_better_than_the_untuned_base(
+    promoted_run: tuple[World, RunResult],
+) -> None:
+    """By the gate's own bound on the loss of the assistant's held-out tokens."""
+    world, _ = promoted_run
+    values = {
+        "name": "talk",
+        "task": "chat",
+        "data": {"train": "sample:dialogues?num=300", "test": "sample:dialogues?seed=8&num=200",
+                 "messages": "messages"},
+        "checks": {"max_dropped_share": 0.3},
+        "base": {"model": f"models:/{NAME}@champion"},
+        "train": {"strategy": "lora", "lora": {"rank": 16, "alpha": 32}, "chat_template": "plain",
+                  "epochs": 3, "learning_rate": 0.01, "batch_size": 4, "max_length": 120,
+                  "precision": "fp32", "generation": {"beams": 1, "max_new_tokens": 4}},
+        "gate": {"metric": "loss_per_token", "minimum": 9.0},
+    }  # fmt: skip
+    result = world.run(parse_recipe(values))
+    decision = read_decision(world.store, "talk", result.decision_digest).decision
+    found = {finding.rule: finding for finding in decision.findings}
+    assert set(found) >= {"baseline:base", "baseline:nearest"}
+    gain = found["baseline:base"].interval
+    assert gain is not None
+    assert gain.lower is not None
+    assert gain.lower > 0.5, "nats per token"
+    assert result.outcome == "promoted", result.summary

@@ -19,7 +19,7 @@ from records.judge import Judgement, JudgePolicy
 from records.scores import Fingerprint, Scorecard, TestItems
 from tasks.endpoint import JudgeError, read_completion
 from tasks.evaluate import outputs_key
-from tasks.judge import ask_judge, judge_key
+from tasks.judge import ask_judge, check_judge, judge_key
 from tasks.objects import Store
 from tasks.payload import put_folder
 from tasks.place import Place
@@ -218,6 +218,25 @@ def test_a_judge_that_stays_away_is_a_fault_and_no_verdict(talk: Talk, server: J
     with pytest.raises(JudgeUnreachable, match=r"does not answer \(ConnectError\)"):
         talk.ask(gone)
     assert not [key for key in talk.store.list("judgements") if "/asked/" not in key]
+
+
+def test_a_wrong_key_is_told_before_anything_is_trained_and_an_absence_only_said(
+    server: JudgeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = JudgePolicy(url=server.url, model="m")
+    with judge_key(KEY):
+        check_judge(policy)
+        server.statuses = [401]
+        with pytest.raises(JudgeError, match="set REFIT_JUDGE_KEY"):
+            check_judge(policy)
+        server.statuses = [503]
+        with patience(60):
+            check_judge(policy)
+    assert (
+        "answered 503; run again when it is well; without it nothing will be promoted"
+        in caplog.text
+    )
+    assert KEY not in caplog.text
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b"{}", b'{"choices": []}', b"[" * 99_999,
