@@ -11,6 +11,8 @@ POWER = ("tests/models/test_power.py",)
 SETS = ("tests/models/test_multilabel.py",)
 LEDGER = ("tests/tasks/test_ledger.py",)
 JUDGING = ("tests/models/test_judging.py",)
+LEASE = ("tests/tasks/test_lease.py",)
+CHECKPOINTS = ("tests/tasks/test_checkpoints.py",)
 
 
 @dataclass(frozen=True)
@@ -371,5 +373,21 @@ PATCHES = (
         'if reason := "":',
         LEDGER,
         "not s3 and append",
+    ),
+    Patch(
+        "take a dead process that nobody waited for for a living one",
+        "tasks/lease.py",
+        "return is_same and bool(process.status() != psutil.STATUS_ZOMBIE)",
+        "return is_same",
+        LEASE,
+        "nobody_waited",
+    ),
+    Patch(
+        "look for checkpoints without pinning them",
+        "tasks/checkpoints.py",
+        '    pin(store, f"checkpoints/{train_key}")\n',
+        "",
+        CHECKPOINTS,
+        "pins and local",
     ),
 )

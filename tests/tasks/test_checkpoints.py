@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from models.errors import TrainingInterrupted
 from models.watch import Progress
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
 from tasks.objects import StoreUnreachable
+from tasks.pins import is_pinned
 from tasks.store import LocalStore, Store
 from tests.world import World, flip_byte
 
@@ -58,6 +60,14 @@ def test_only_the_last_two_checkpoints_stay(store: Store, tmp_path: Path) -> Non
         "000000100",
     }
     assert found_step(store, tmp_path / "cache") == 100
+
+
+def test_whoever_writes_or_looks_for_checkpoints_pins_them(store: Store, tmp_path: Path) -> None:
+    """A training may last longer than gc's days."""
+    put(store, tmp_path, 1)
+    assert is_pinned(store, f"checkpoints/{KEY}", datetime.now(UTC))
+    find_checkpoint(store, "another", tmp_path / "cache")
+    assert is_pinned(store, "checkpoints/another", datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", ["tensors.safetensors", "numbers.json", "manifest.json"])
@@ -139,6 +149,7 @@ def test_training_goes_on_after_sigterm_in_the_same_run_with_no_step_doubled(
             with pytest.raises(TrainingInterrupted, match=f"after step {step} of 88; run again"):
                 adopted.train(recipe)
         assert found_first_step(adopted.store) == step
+        assert "FAILED" in {run.info.status for run in adopted.runs()}, "not shown as running"
     result = adopted.train(recipe)
     assert result.model_digest == expected.model_digest
     assert sorted(map(str, result.curve)) == sorted(map(str, expected.curve))

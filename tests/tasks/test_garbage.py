@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from tasks.approval import answer
 from tasks.garbage import MARKS, collect, find_garbage
 from tasks.ledger import LedgerCorrupt
 from tasks.payload import MANIFEST, has_folder, open_folder, put_folder
 from tasks.store import LocalStore, Store
-from tests.world import NAME, World, flip_byte
+from tests.world import NAME, RIVAL, World, flip_byte
 
 pytest_plugins = ["tests.worlds"]
 
@@ -143,6 +144,23 @@ def test_all_that_the_ledger_names_stays_and_a_refused_challenger_goes(
     assert promoted.run(promoted.recipe()).outcome == "unchanged"
     again = promoted.train(promoted.recipe("train.seed=2"))
     assert again.model_digest == rival.model_digest, "made anew"
+
+
+def test_a_challenger_that_waits_for_a_person_stays_until_it_is_refused(
+    promoted: World, tmp_path: Path
+) -> None:
+    asked = promoted.run(promoted.recipe(RIVAL, "gate.approval=required"))
+    assert asked.outcome == "waiting"
+    store = promoted.store
+    for key in list(store.list("pins")):
+        store.delete(key)
+    for days in (0, 8):
+        assert collect(store, at(days), scratch(tmp_path)) == []
+    answer(store, NAME, asked.decision_digest, is_approved=False, approver="ann", reason="not yet")
+    collect(store, at(9), scratch(tmp_path))
+    (fate,) = collect(store, at(17), scratch(tmp_path))
+    assert fate.is_removed
+    assert fate.unit.startswith("models/")
 
 
 def test_nothing_is_removed_while_a_ledger_does_not_hold(promoted: World, tmp_path: Path) -> None:

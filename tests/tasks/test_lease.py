@@ -9,6 +9,7 @@ import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+import psutil
 import pytest
 
 import tasks.lease
@@ -60,6 +61,25 @@ def test_lease_of_a_killed_process_of_this_machine_is_taken_over_at_once(tmp_pat
         assert token == 2
     assert time.monotonic() - started < 2
     assert list(store.list("locks")) == []
+
+
+def test_lease_of_a_killed_process_that_nobody_waited_for_is_taken_over_at_once(
+    tmp_path: Path,
+) -> None:
+    """As in a container whose first process waits for nobody: its number is still there."""
+    context = multiprocessing.get_context("fork")
+    is_held = context.Event()
+    process = context.Process(target=hold_for_ever, args=(tmp_path, is_held))
+    process.start()
+    assert is_held.wait(20)
+    os.kill(process.pid or 0, signal.SIGKILL)
+    end = time.monotonic() + 20
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    with lease(LocalStore(tmp_path), KEY, lease_s=3600) as token:
+        assert token == 2
+    process.join()
 
 
 def test_lease_of_another_machine_is_taken_over_when_its_count_stands_still(

@@ -6,10 +6,11 @@ import pytest
 
 from deployments.model_commands import lookup
 from flows.reconcile import ReconcileFailed, reconcile_all
+from records.ledger import LedgerEntry
 from tasks.changes import retire
 from tasks.ledger import LedgerCorrupt
-from tasks.reconcile import AliasWithoutLedger, LedgerBehindMirror, reconcile
-from tasks.registry import TAG_DIGEST, TAG_HEAD
+from tasks.reconcile import MAX_LOOKS, AliasWithoutLedger, LedgerBehindMirror, reconcile
+from tasks.registry import TAG_DIGEST, TAG_HEAD, Registry
 from tests.world import NAME, RIVAL, World, flip_byte
 
 pytest_plugins = ["tests.worlds"]
@@ -37,6 +38,35 @@ def test_reconcile_brings_back_an_alias_that_was_removed(promoted: World) -> Non
     promoted.registry.set_alias(NAME, "")
     assert reconcile.fn(promoted.place, NAME) == "2"
     assert promoted.alias == "2"
+
+
+def disturb(monkeypatch: pytest.MonkeyPatch, world: World, num_times: int) -> None:
+    """Somebody else moves the alias each time that a reconciliation has set it, so many times."""
+    mirror, moved = Registry.mirror_head, []
+
+    def mirror_then_move(self: Registry, name: str, entry: LedgerEntry) -> None:
+        mirror(self, name, entry)
+        if len(moved) < num_times:
+            moved.append(entry)
+            world.registry.set_alias(name, "1")
+
+    monkeypatch.setattr(Registry, "mirror_head", mirror_then_move)
+
+
+def test_reconcile_looks_again_until_the_alias_stays(
+    promoted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disturb(monkeypatch, promoted, MAX_LOOKS - 1)
+    assert reconcile.fn(promoted.place, NAME) == "2"
+    assert promoted.alias == "2"
+
+
+def test_reconcile_says_so_where_the_alias_does_not_settle(
+    promoted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disturb(monkeypatch, promoted, MAX_LOOKS)
+    with pytest.raises(ConnectionError, match="did not settle in 5 looks; run again"):
+        reconcile.fn(promoted.place, NAME)
 
 
 def test_reconcile_does_not_trust_a_version_with_another_digest(promoted: World) -> None:
