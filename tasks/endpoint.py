@@ -1,4 +1,4 @@
-"""A chat-completions endpoint over HTTP, as OpenAI, vLLM, llama.cpp and Ollama speak it.
+"""A chat-completions endpoint over HTTP, as OpenAI, vLLM and many others speak it.
 
 Errors say what to mend, and never hold the key or what the endpoint wrote: it may quote either.
 

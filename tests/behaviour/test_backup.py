@@ -45,7 +45,7 @@ def sh(script: str, folder: Path, **variables: str) -> str:
     path = f"{Path(sys.executable).parent}:{outer['PATH']}"
     done = subprocess.run(
         ["sh", "-euc", script], cwd=folder, capture_output=True, text=True,
-        env={**outer, "PATH": path, **variables},
+        env={**outer, **variables, "PATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
