@@ -54,7 +54,7 @@ class Night:
         self.worker = self.new_worker()
 
     def new_worker(self) -> Child:
-        self.worker = start_worker(self.processes, self.stack, limit=4, poll_s=0.5)
+        self.worker = start_worker(self.processes, self.stack, poll_s=0.5)
         return self.worker
 
     def start(self) -> UUID:
