@@ -122,9 +122,13 @@ def connected(real_stack: Stack) -> Iterator[None]:
 
 
 def recipe(world: World, name: str, **train: Any) -> Recipe:
-    """Of a first champion, whose training writes a checkpoint after each epoch."""
+    """Of a first champion, whose training writes a checkpoint after each epoch.
+
+    Ten epochs would be over before anybody could kill it twice.
+    """
     values = world.first_recipe().model_dump(mode="json", exclude_defaults=True)
-    return parse_recipe({**values, "name": name, "train": {**values["train"], **train}})
+    longer = {**values["train"], "epochs": 60, **train}
+    return parse_recipe({**values, "name": name, "train": longer})
 
 
 def wait_for(found: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
