@@ -3,7 +3,7 @@ PYTHON ?= python3
 TASK ?= classification
 BIN := .venv/bin
 export DO_NOT_TRACK = 1
-LIVE := tests/flows/test_automations.py tests/faults/test_zombies.py tests/faults/test_rerun.py
+LIVE := tests/behaviour/test_at_home.py tests/flows/test_automations.py tests/faults/test_zombies.py tests/faults/test_rerun.py
 
 .PHONY: docs demo test check bench mutants faults soak qlora install services constraints clean
 
@@ -28,7 +28,7 @@ mutants: install  ## Break gate and ledger by hand; every break must be caught.
 	$(BIN)/python -m tests.mutants.run
 
 home: install services  ## Schedule, form, approval, watcher, notifications, dead runs: a real stack, a real browser.
-	for file in tests/behaviour/test_at_home.py $(LIVE); do OMP_NUM_THREADS=1 $(BIN)/python -m pytest $$file || exit 1; done
+	for file in $(LIVE); do OMP_NUM_THREADS=1 $(BIN)/python -m pytest $$file || exit 1; done
 
 faults: install  ## Kill a run at 60 writes and 40 instants; each rerun must end the same.
 	OMP_NUM_THREADS=1 REFIT_FAULTS=all $(BIN)/python -m pytest tests/faults

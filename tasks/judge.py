@@ -3,9 +3,10 @@
 import contextvars
 import io
 import logging
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -200,13 +201,25 @@ class Trial:
             OverBudget: it was not asked about all of them.
         """
         turned = [pair._replace(first=pair.second, second=pair.first) for pair in pairs]
+        is_over = threading.Event()
+
+        def letter(pair: Pair) -> Letter:
+            """Nothing is asked any more once one question has failed."""
+            if is_over.is_set():
+                raise CancelledError
+            try:
+                return self._letter(endpoint, pair)
+            except BaseException:
+                is_over.set()
+                raise
+
         with (
             Endpoint(self.policy, _key.get(), self.budget) as endpoint,
             ThreadPoolExecutor(self.policy.parallel) as pool,
         ):
             asked = [
                 # a thread does not inherit how long the run waits for a service
-                pool.submit(contextvars.copy_context().run, self._letter, endpoint, pair)
+                pool.submit(contextvars.copy_context().run, letter, pair)
                 for pair in (*pairs, *turned)
             ]
             try:
