@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models.baselines import BASELINES, score_tfidf
 from models.classification_lesson import ClassificationLesson
 from models.device import hide_loading_bars
 from models.encode import load_tokenizer
 from models.label_scores import fingerprint, scorecard
 from models.predict import Classifier
-from models.scoring import ScoringRequest, read_texts
+from models.scoring import ScoringRequest, parity_of, read_texts
 from models.task_code import Examples, Scored
 from records.scores import Fingerprint, Parity, Scorecard
 
@@ -77,8 +75,7 @@ class PipelineConsumer:
         pairs = list(zip(chosen, replies, strict=True))
         gaps = [abs(card.confidence[i] - reply["score"]) for i, reply in pairs]
         same = sum(card.predicted[i] == reply["label"] for i, reply in pairs)
-        largest = float(np.max(gaps))  # keeps a NaN, where `max` may lose it
-        return Parity(num_compared=len(gaps), num_equal_labels=same, max_abs_difference=largest)
+        return parity_of(gaps, same)
 
 
 class LabelPredictor:

@@ -8,7 +8,7 @@ from models.device import loading
 from models.language_model import BATCH_RULE, LanguageModel
 from models.language_modeling_lesson import LanguageModelingLesson
 from models.ngrams import Ngrams
-from models.scoring import ScoringRequest, read_texts, take_fingerprint
+from models.scoring import ScoringRequest, parity_of, read_texts, take_fingerprint
 from models.task_code import Examples, Scored
 from records.base import digest_of
 from records.scores import Fingerprint, Parity, Scorecard
@@ -84,9 +84,7 @@ class LossConsumer:
         rows = card.statistics[PER_TOKEN]
         scored = [rows[i][0] / MICRO / rows[i][1] for i in chosen]
         gaps = [abs(a - float(str(b))) for a, b in zip(scored, replies, strict=True)]
-        return Parity(
-            num_compared=len(gaps), num_equal_labels=len(gaps), max_abs_difference=max(gaps)
-        )
+        return parity_of(gaps, len(gaps))
 
 
 class LossPredictor:

@@ -10,7 +10,7 @@ from models.device import loading
 from models.errors import UnknownBase
 from models.multilabel_lesson import MultilabelLesson
 from models.predict import Classifier, has_several
-from models.scoring import ScoringRequest, read_texts
+from models.scoring import ScoringRequest, parity_of, read_texts
 from models.set_scores import confidences, fingerprint, set_scorecard
 from models.tagger import Tagger, thresholds_of
 from models.task_code import Answer, Examples, Scored
@@ -96,8 +96,7 @@ class TaggerConsumer:
         same = sum(
             card.predicted[i] == write_labels(names) for i, names in zip(chosen, sets, strict=True)
         )
-        largest = float(np.max(gaps))  # keeps a NaN, where `max` may lose it
-        return Parity(num_compared=len(gaps), num_equal_labels=same, max_abs_difference=largest)
+        return parity_of(gaps, same)
 
 
 class SetPredictor:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
@@ -16,7 +17,7 @@ from models.device import code_digest, device_class, library_versions
 from models.errors import ModelError
 from models.task_code import task_code
 from records.base import Record
-from records.scores import SCORING_VERSION, Fingerprint, Scorecard, TestItems
+from records.scores import SCORING_VERSION, Fingerprint, Parity, Scorecard, TestItems
 from records.task import Task
 
 
@@ -87,6 +88,17 @@ def read_column(test_path: Path, items: TestItems, column: str) -> list[Any]:
 def read_texts(test_path: Path, items: TestItems) -> list[str]:
     """The texts of `items`, in their order; raises KeyError for an item that is not in the file."""
     return read_column(test_path, items, "text")
+
+
+def parity_of(gaps: Sequence[float], num_equal: int) -> Parity:
+    """What a consumer's answers differ by from those that were scored.
+
+    Args:
+        gaps: differences of probabilities or losses, one per text.
+        num_equal: texts that got the same answer.
+    """
+    largest = float(np.max(gaps))  # keeps a NaN, where `max` may lose it
+    return Parity(num_compared=len(gaps), num_equal_labels=num_equal, max_abs_difference=largest)
 
 
 def failed_scorecard(request: ScoringRequest, error: str) -> Scorecard:

@@ -11,6 +11,7 @@ from data_checks.sample_phrases import PhraseOptions, generate
 from models.base import Base, resolve_base
 from models.config import Architecture, BaseConfig, ScratchConfig, TrainConfig
 from models.errors import UnknownBase
+from models.evidence import parity_problems
 from models.language_model import IGNORED, LanguageModel
 from models.language_modeling import Code, load_language_model
 from models.language_modeling_lesson import LanguageModelingLesson
@@ -172,6 +173,18 @@ def test_a_causal_card_has_tokens_and_bytes_and_a_masked_one_no_bytes(
     assert per_token == pytest.approx(math.log(700), rel=0.2), "an untrained model knows nothing"
     assert card.predicted == ()
     assert set(score(request_of(tmp_path, masked)).statistics) == {"loss_per_token"}
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_consumer_that_answers_nan_is_no_parity_wherever_it_does(
+    position: int, causal: Base, tmp_path: Path
+) -> None:
+    request = request_of(tmp_path, causal)
+    card, consumer = score(request), Code().consumer(request)
+    replies = [consumer.answer(text) for text in TEXTS[:3]]
+    assert not parity_problems(consumer.parity(card, TEXTS, [0, 1, 2], replies))
+    replies[position] = math.nan
+    assert parity_problems(consumer.parity(card, TEXTS, [0, 1, 2], replies))
 
 
 def test_baselines_are_asked_for_the_models_own_tokens(
