@@ -62,7 +62,7 @@ def as_label_set(
 
 
 def _names_in(value: object, separator: str) -> tuple[Sequence[str] | None, str]:
-    entries = _list_in(value)
+    entries = list_in(value)
     if entries is None:
         text, flaw = as_text(value)
         if (text or "").lstrip().startswith(("['", '["')):
@@ -77,7 +77,7 @@ def _names_in(value: object, separator: str) -> tuple[Sequence[str] | None, str]
     return names, ""
 
 
-def _list_in(value: object) -> Sequence[object] | None:
+def list_in(value: object) -> Sequence[object] | None:
     """The entries of a list, or of a text that is one in JSON; None for anything else."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:

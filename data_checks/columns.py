@@ -1,10 +1,10 @@
 """What a table's columns say about its task: dialogues, pairs, questions, a text and its labels or label."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from data_checks.cells import list_in
 from records.dialogue import split_answer
 from records.task import Task
 
@@ -72,7 +72,7 @@ def label_sets(columns: Mapping[str, Sequence[str]]) -> tuple[str, str | None] |
         columns: name -> cells, those of a list as JSON.
     """
     for name, cells in columns.items():
-        lists = [found for cell in cells if cell and (found := _list_in(cell)) is not None]
+        lists = [found for cell in cells if cell and (found := _labels_in(cell)) is not None]
         if 2 * len(lists) > sum(map(bool, cells)) and _are_sets(lists, len(lists) / 5):
             return name, None
     for name, cells in columns.items():
@@ -92,13 +92,8 @@ def _are_sets(sets: Sequence[Sequence[str]], num_most: float) -> bool:
     return "" not in labels and 2 <= len(labels) <= max(2, num_most)
 
 
-def _list_in(cell: str) -> list[str] | None:
+def _labels_in(cell: str) -> list[str] | None:
     """The texts of a list in JSON; None for anything else."""
-    if not cell.startswith("["):
-        return None
-    try:
-        found = json.loads(cell)
-    except (ValueError, RecursionError):
-        return None
-    is_list = isinstance(found, list) and all(isinstance(label, str) for label in found)
-    return found if is_list else None
+    found = list_in(cell) if cell.startswith("[") else None
+    labels = [entry for entry in found or () if isinstance(entry, str)]
+    return labels if found is not None and len(labels) == len(found) else None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models import evidence
 from models.intervals import compare, gain, pair, score
 from models.judge_rules import judge_rules
-from models.rulings import Case, Ruling, bounded, listed, noted, passed, refused, worst
+from models.rulings import Case, Ruling, bounded, compared, listed, noted, passed, refused, worst
 from models.slices import shared_labels, slice_rules
 from records.base import sha256
 from records.decision import Decision, Finding, GateRecord, Interval
@@ -245,16 +245,7 @@ def _versus(
     elif not holds:
         reason += f"; on {paired.num_items} items only a difference from "
         reason += f"{comparison.minimum_detectable_effect:.3f} on shows: enlarge the test split"
-    finding = Finding(
-        rule=rule,
-        state="passed" if holds else "refused",
-        reason=reason,
-        interval=interval,
-        limit=limit,
-        num_items=paired.num_items,
-        p_value=comparison.mcnemar_p,
-    )
-    return Ruling(finding, "shown worse" if is_worse else "not shown", comparison)
+    return compared(rule, reason, interval, limit, comparison, holds=holds, is_worse=is_worse)
 
 
 def _worn_out(case: Case, interval: Interval) -> str:

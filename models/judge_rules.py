@@ -11,10 +11,10 @@ import numpy as np
 
 from models.intervals import Paired, compare, gain
 from models.judging import entries_at, judged_places
-from models.rulings import Case, Kind, Ruling, bounded, refused
+from models.rulings import Case, Ruling, bounded, compared, refused
 from models.statistics import mcnemar_p, rounded
-from records.decision import MOST_FLIPS, Comparison, Finding
-from records.judge import Judgement, JudgePolicy, agree, digest_answers
+from records.decision import MOST_FLIPS, Comparison, Interval
+from records.judge import Choice, Judgement, JudgePolicy, agree, digest_answers
 from records.scores import Scorecard
 
 RIGHT, WRONG = "right", "wrong"
@@ -70,9 +70,12 @@ def judgement_problems(
 def tally(said: Judgement) -> Counter[str]:
     """How many items were won, lost, tied and left open."""
     names = {"challenger": "won", "other": "lost", "tie": "tied", None: "abstained"}
-    return Counter(
-        names[agree(*pair)] for pair in zip(said.shown_first, said.shown_last, strict=True)
-    )
+    return Counter(names[found] for found in _agreed(said))
+
+
+def _agreed(said: Judgement) -> list[Choice | None]:
+    """What both orders say of each item; None: it is left open."""
+    return [agree(*pair) for pair in zip(said.shown_first, said.shown_last, strict=True)]
 
 
 def _ruling(case: Case, policy: JudgePolicy, rule: str, said: Judgement) -> Ruling:
@@ -91,18 +94,8 @@ def _ruling(case: Case, policy: JudgePolicy, rule: str, said: Judgement) -> Ruli
         reason += "; its answers are shown worse: read them, and train on such rows"
     elif not holds:
         reason += "; ask about more items, or another judge where this one contradicts itself"
-    comparison = _comparison(against, rule, said, case.alpha)
-    finding = Finding(
-        rule=rule,
-        state="passed" if holds else "refused",
-        reason=reason,
-        interval=interval,
-        limit=limit,
-        num_items=against.num_items,
-        p_value=comparison.mcnemar_p,
-    )
-    kind: Kind = "shown worse" if is_worse else "not shown"
-    return Ruling(finding, kind, comparison)
+    comparison = _comparison(against, rule, said, interval, case.alpha)
+    return compared(rule, reason, interval, limit, comparison, holds=holds, is_worse=is_worse)
 
 
 def _counts(said: Judgement) -> str:
@@ -124,7 +117,7 @@ def _paired(case: Case, policy: JudgePolicy, said: Judgement, *, abstained: bool
     """
     items = case.record.items
     places = judged_places(items, policy.items)
-    both = [agree(*pair) for pair in zip(said.shown_first, said.shown_last, strict=True)]
+    both = _agreed(said)
     ours = [a in ("challenger", "tie") or (a is None and abstained) for a in both]
     theirs = [a in ("other", "tie") or (a is None and not abstained) for a in both]
     groups = [items.groups[place] for place in places]
@@ -138,10 +131,12 @@ def _card(blank: Scorecard, said: Judgement, answers: Sequence[bool]) -> Scoreca
     return blank.model_copy(update={"predicted": predicted, "item_ids": said.item_ids})
 
 
-def _comparison(paired: Paired, rule: str, said: Judgement, alpha: float) -> Comparison:
+def _comparison(
+    paired: Paired, rule: str, said: Judgement, interval: Interval, alpha: float
+) -> Comparison:
     """With the items that were lost, then those that were won; those left open are not among them."""
-    found = compare(paired, rule, "accuracy", gain(paired, "accuracy", alpha), alpha)
-    both = [agree(*pair) for pair in zip(said.shown_first, said.shown_last, strict=True)]
+    found = compare(paired, rule, "accuracy", interval, alpha)
+    both = _agreed(said)
     lost, won = (_items(said, both, name) for name in ("other", "challenger"))
     return found.model_copy(
         update={
@@ -153,5 +148,5 @@ def _comparison(paired: Paired, rule: str, said: Judgement, alpha: float) -> Com
     )
 
 
-def _items(said: Judgement, both: Sequence[str | None], choice: str) -> list[str]:
+def _items(said: Judgement, both: Sequence[Choice | None], choice: Choice) -> list[str]:
     return [item for item, found in zip(said.item_ids, both, strict=True) if found == choice]

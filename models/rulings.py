@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.corpus import CORPUS_METRICS
-from records.decision import Comparison, Finding, GateRecord
+from records.decision import Comparison, Finding, GateRecord, Interval
 from records.policy import GatePolicy
 from records.scores import Scorecard
 
@@ -65,6 +65,29 @@ def noted(rule: str, reason: str) -> Ruling:
 
 def refused(rule: str, reason: str, kind: Kind = "broken") -> Ruling:
     return Ruling(Finding(rule=rule, state="refused", reason=reason), kind)
+
+
+def compared(
+    rule: str,
+    reason: str,
+    interval: Interval,
+    limit: float,
+    comparison: Comparison,
+    *,
+    holds: bool,
+    is_worse: bool,
+) -> Ruling:
+    """Whether a gain over another model clears its limit."""
+    finding = Finding(
+        rule=rule,
+        state="passed" if holds else "refused",
+        reason=reason,
+        interval=interval,
+        limit=limit,
+        num_items=comparison.num_items,
+        p_value=comparison.mcnemar_p,
+    )
+    return Ruling(finding, "shown worse" if is_worse else "not shown", comparison)
 
 
 def listed(rule: str, problems: Sequence[str], good: str, kind: Kind = "broken") -> Ruling:

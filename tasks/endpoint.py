@@ -19,12 +19,11 @@ from typing import Any, NamedTuple
 import httpx
 
 from records.judge import JudgePolicy
-from tasks.retries import JudgeUnreachable, patient
+from tasks.retries import JudgeUnreachable, is_ill, patient
 
 MAX_REPLY_BYTES = 2**22
 BYTES_PER_TOKEN = 3
 """For endpoints that do not say what a call cost; a guess on the safe side."""
-MAY_PASS = (408, 429)
 MEND = {
     401: "set REFIT_JUDGE_KEY",
     403: "check what the key in REFIT_JUDGE_KEY may do",
@@ -156,7 +155,7 @@ class Endpoint:
         if status == 200:
             return
         said = f"the judge at {self._policy.url} answered {status}"
-        if status >= 500 or status in MAY_PASS:
+        if is_ill(status):
             raise JudgeUnreachable(f"{said}; run again when it is well")
         hint = MEND.get(
             status, "check gate.judge: its model, and how long a prompt and answer_tokens may be"

@@ -224,9 +224,8 @@ class Trial:
             ]
             try:
                 letters = [one.result() for one in asked]
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+            finally:
+                is_over.set()  # Ctrl-C as well
         self.budget.check()
         whose: dict[Letter, Choice] = {
             "A": "challenger", "B": "other", "tie": "tie", "unreadable": "unreadable",

@@ -91,8 +91,13 @@ def may_pass(exc: BaseException | None) -> bool:
         return False
     status = http_status(exc)
     if status is not None:
-        return status >= 500 or status in (408, 429)
+        return is_ill(status)
     return isinstance(exc, StoreUnreachable | ConnectionError | TimeoutError) or _is_broken(exc)
+
+
+def is_ill(status: int) -> bool:
+    """Whether a server that answers so may answer otherwise at the next try."""
+    return status >= 500 or status in (408, 429)
 
 
 def explain(exc: BaseException) -> str:

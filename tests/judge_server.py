@@ -2,12 +2,13 @@
 
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.receiver import answering
 
 BLOCK = re.compile(r"--- ([a-zA-Z ]+) ([0-9a-f]{16}) begins ---\n(.*?)\n--- \1 \2 ends ---", re.S)
 KEY = "sk-never-to-be-seen-1"
@@ -103,11 +104,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def judging(judge: Judge = honest) -> Iterator[JudgeServer]:
     """A judge that answers until the block ends."""
-    with JudgeServer(judge) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with JudgeServer(judge) as server, answering(server):
+        yield server

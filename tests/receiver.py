@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer
 from typing import Any
 
 
@@ -35,13 +36,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def answering(server: BaseServer) -> Iterator[None]:
+    """It answers until the block ends."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
 def receiving(token: str = "s3cret", status: int = 204) -> Iterator[Receiver]:
     """A receiver that listens until the block ends."""
-    with Receiver(token, status) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with Receiver(token, status) as server, answering(server):
+        yield server

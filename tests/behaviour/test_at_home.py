@@ -5,8 +5,7 @@ On what production has: PostgreSQL, S3, a Prefect server, an MLflow server and a
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tests.client_of import client_of
 from tests.pictures import picture
 from tests.receiver import Receiver, receiving
 from tests.tiny import write_csv
+from tests.waiting import wait_for
 from tests.world import World
 
 pytest_plugins = ["tests.worlds", "tests.browser"]
@@ -46,15 +46,6 @@ def asked(stack: Stack, path: str, **body: Any) -> Any:
     return (
         httpx.post(f"{stack.prefect_url}/{path}", json=body, timeout=30).raise_for_status().json()
     )
-
-
-def wait_for(found: Callable[[], Any], limit_s: float = RUN_LIMIT_S) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + limit_s
-    while not (answer := found()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
-    return answer
 
 
 def recipe(folder: Path, files: Path, **changes: Any) -> Recipe:

@@ -6,8 +6,7 @@ On what production has: PostgreSQL, S3, a Prefect server, an MLflow server and a
 import os
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -32,6 +31,7 @@ from tasks.registry import TAG_DIGEST, Registry
 from tasks.store import Store, open_store
 from tests.client_of import client_of
 from tests.faults.looks import look_until_crashed, name_of, run_of, tasks_of
+from tests.waiting import wait_for
 from tests.world import World
 
 pytest_plugins = ["tests.worlds"]
@@ -129,15 +129,6 @@ def recipe(world: World, name: str, **train: Any) -> Recipe:
     values = world.first_recipe().model_dump(mode="json", exclude_defaults=True)
     longer = {**values["train"], "epochs": 60, **train}
     return parse_recipe({**values, "name": name, "train": longer})
-
-
-def wait_for(found: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + limit_s
-    while not (answer := found()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return answer
 
 
 def is_over(run_id: UUID) -> bool:

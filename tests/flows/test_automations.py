@@ -5,7 +5,8 @@ Runs are moved from state to state by the API, as a worker would, so that nothin
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,13 +36,14 @@ from tasks import watch
 from tasks.live import report_metric
 from tasks.orchestrator import NoServer, refusals_in_a_row, send_event
 from tasks.place import Place
+from tests import waiting
 from tests.champions import NAME, champion_store
 from tests.client_of import client_of
 from tests.receiver import Receiver, receiving
 from tests.tiny import write_csv
 
 pytestmark = [pytest.mark.slow]
-LIMIT_S = 120.0
+wait_for = partial(waiting.wait_for, limit_s=120.0)
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +84,6 @@ def run_through(deployment: UUID, *states: State[Any]) -> str:
         for state in states:
             client.set_flow_run_state(run.id, state, force=True)
     return str(run.id)
-
-
-def wait_for(found: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + LIMIT_S
-    while not (answer := found()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-    return answer
 
 
 def runs_of(deployment: UUID) -> list[FlowRun]:
