@@ -30,7 +30,7 @@ mutants: install  ## Break gate and ledger by hand; every break must be caught.
 home: install services  ## Schedule, form, approval, watcher, notifications, dead runs: a real stack, a real browser.
 	for file in $(LIVE); do OMP_NUM_THREADS=1 $(BIN)/python -m pytest $$file || exit 1; done
 
-faults: install  ## Kill a run at 60 writes and 40 instants; each rerun must end the same.
+faults: install services  ## Kill a run at 60 of its 131 points and 40 instants; each rerun must end the same.
 	OMP_NUM_THREADS=1 REFIT_FAULTS=all $(BIN)/python -m pytest tests/faults
 
 soak: install services  ## Six recipes at once on real services, each killed once; ten minutes.
