@@ -43,16 +43,30 @@ def test_every_task_runs_with_every_architecture_and_strategy(
     assert answer[0]["text"] == "The lamp is red."
 
 
+CUSTOMARY: list[tuple[Task, str]] = [
+    ("classification", "bert"), ("translation", "marian"), ("chat", "llama"),
+]  # fmt: skip
+STOPPED: list[tuple[Task, str, dict[str, Any]]] = [
+    *(
+        (task, architecture, {"strategy": strategy, "accumulation": accumulation})
+        for task, architecture in CUSTOMARY
+        for strategy in ("full", "lora")
+        for accumulation in (1, 2)
+    ),
+    ("language_modeling", "bert", {}),
+    ("multilabel", "bert", {}),
+]
+
+
 @pytest.mark.parametrize(
-    ("task", "architecture"),
-    [
-        ("translation", "marian"), ("language_modeling", "bert"), ("chat", "llama"),
-        ("multilabel", "bert"),
-    ],
-)  # fmt: skip
+    ("task", "architecture", "settings"),
+    STOPPED,
+    ids=["-".join(map(str, (task, *settings.values()))) for task, _, settings in STOPPED],
+)
 def test_a_stopped_training_goes_on_bit_for_bit(
-    task: Task, architecture: str, tmp_path: Path
+    task: Task, architecture: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
+    """Stopped after the first step and before the last; rows are grouped by length, dropout is on."""
     kept: dict[str, Path] = {}
 
     def keep(checkpoint: Path) -> None:
@@ -60,7 +74,9 @@ def test_a_stopped_training_goes_on_bit_for_bit(
         shutil.move(checkpoint, kept[checkpoint.name])
 
     (tmp_path / "kept").mkdir()
-    settings = {"epochs": 2, "batch_size": 3, "dropout": 0.1, "checkpoint_every_s": 1e-9}
+    settings = {
+        "epochs": 2, "batch_size": 3, "dropout": 0.1, "checkpoint_every_s": 1e-9, **settings,
+    }  # fmt: skip
     whole = train_small(task, architecture, tmp_path, "whole", on_checkpoint=keep, **settings)
     for step in (1, whole.num_steps - 1):
         name = f"resumed{step}"
@@ -72,6 +88,21 @@ def test_a_stopped_training_goes_on_bit_for_bit(
         assert weights[0] == weights[1]
         configs = [(tmp_path / n / "config.json").read_bytes() for n in ("whole", name)]
         assert configs[0] == configs[1]
+
+
+@pytest.mark.parametrize(("task", "architecture"), CUSTOMARY)
+def test_accumulation_gives_the_loss_and_gradients_of_the_big_batch(
+    task: Task, architecture: str, tmp_path: Path
+) -> None:
+    """The two halves of a batch have different numbers of tokens: a mean of means is another loss."""
+    settings = {"epochs": 4, "learning_rate": 0.01, "dropout": 0.0, "max_grad_norm": 1e9}
+    big = train_small(task, architecture, tmp_path, "big", batch_size=8, **settings)
+    two = train_small(task, architecture, tmp_path, "two", batch_size=4, accumulation=2, **settings)
+    assert big.num_steps == two.num_steps == 8
+    for name in ("loss", "grad_norm"):
+        expected, found = ([p.value for p in t.curve if p.name == name] for t in (big, two))
+        assert len(expected) == 8
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 
 def train_small(
