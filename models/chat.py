@@ -32,7 +32,7 @@ class Code:
 
     baselines = ("baseline:nearest",)
     judges_base = True
-    training_modules = ("chat_lesson", "chatbot", "language_model", "language_modeling_lesson")
+    training_modules = ("chat_lesson", "chatbot", "language_model")
     lesson = ChatLesson
 
     def fingerprint(self, request: ScoringRequest) -> Fingerprint:

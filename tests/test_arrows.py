@@ -1,10 +1,12 @@
 """The arrows between the rooms, executed."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+ROOMS = ("records", "models", "data_checks", "report", "tasks", "flows", "deployments")
 
 
 def test_rooms_open_only_the_doors_of_the_design() -> None:
@@ -14,11 +16,21 @@ def test_rooms_open_only_the_doors_of_the_design() -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    rooms = ("records", "models", "data_checks", "report", "tasks", "flows", "deployments")
     readers = {
         path.relative_to(ROOT).as_posix()
-        for room in rooms
+        for room in ROOMS
         for path in (ROOT / room).rglob("*.py")
         if "os.environ" in (text := path.read_text("utf-8")) or "os.getenv" in text
     }
     assert readers == {"flows/settings.py"}
+
+
+def test_no_room_knows_of_tests_or_of_faults_made_on_purpose() -> None:
+    """Failure injection wraps the adapters from tests/faults/points.py; switched off, it is not there."""
+    known = re.compile(
+        r"^\s*(from|import) tests\b|import_module\(.tests\b|REFIT_FAULTS|kill_at", re.M
+    )
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    assert len(files) > 100
+    found = [str(path) for path in files if known.search(path.read_text("utf-8"))]
+    assert found == []

@@ -1,0 +1,61 @@
+"""The lists of code that a train key holds are those modules that a training really imports."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import models
+from models.device import TRAINING_CODE
+from models.task_code import task_code
+from records.task import TASKS, Task
+
+ROOM = Path(models.__path__[0])
+MOVES_NOTHING = {
+    "config": "its values are in the key, its version is TRAIN_VERSION",
+    "errors": "exceptions",
+    "scoring": "what a test item scores, after the training",
+    "task_code": "which module is whose",
+}
+"""Imported by trainings, and no part of their key, with the reason."""
+MOVES_NOTHING_OF: dict[Task, set[str]] = {"classification": {"corpus"}}
+"""`corpus` gives `metrics` micro-F1, which sets of labels are judged by, and single labels never."""
+
+
+def imported(module: str) -> Iterator[str]:
+    """Modules of this room that a module imports, inside of functions too; not those for types only."""
+    nodes: list[ast.AST] = [ast.parse((ROOM / f"{module}.py").read_text("utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        nodes += ast.iter_child_nodes(node)
+        if isinstance(node, ast.ImportFrom) and node.module == "models":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("models."):
+            yield (node.module or "").split(".")[1]
+        elif isinstance(node, ast.Import):
+            named = (alias.name.split(".") for alias in node.names)
+            yield from (parts[1] for parts in named if parts[0] == "models" and len(parts) > 1)
+
+
+def all_imported(module: str) -> set[str]:
+    """A module, and all of this room that it imports, directly or not."""
+    found, waiting = set(), [module]
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += imported(name)
+    return found
+
+
+def test_code_of_every_training_is_what_train_imports() -> None:
+    assert set(TRAINING_CODE) == all_imported("train") - set(MOVES_NOTHING)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_code_of_a_tasks_training_is_what_its_lesson_imports(task: Task) -> None:
+    listed = task_code(task).training_modules
+    found = all_imported(f"{task}_lesson") - set(TRAINING_CODE) - set(MOVES_NOTHING)
+    assert set(listed) == found - MOVES_NOTHING_OF.get(task, set())
