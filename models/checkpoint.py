@@ -6,7 +6,9 @@ its place in the data). The Trainer's own checkpoints are pickles, and neither a
 """
 
 import json
+import logging
 import random
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import Trainer
 from transformers.trainer_callback import TrainerState
@@ -21,6 +24,8 @@ from transformers.trainer_callback import TrainerState
 from models.adapt import load_moved, moved_state
 from models.encode import LengthGroupedSampler
 from models.watch import Watch
+
+log = logging.getLogger("refit")
 
 TENSORS, NUMBERS, TRAINER_STATE = "tensors.safetensors", "numbers.json", "trainer_state.json"
 
@@ -104,7 +109,14 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
             "random": random_numbers,
             "last_logged_step": self._globalstep_last_logged,
         }
-        _write(folder, tensors, numbers, self.state)
+        try:
+            _write(folder, tensors, numbers, self.state)
+        except (OSError, SafetensorError) as exc:
+            if isinstance(exc, SafetensorError) and "I/O error" not in str(exc):
+                raise
+            shutil.rmtree(folder, ignore_errors=True)  # it only saves work, and its room is needed
+            log.warning("the checkpoint could not be written, training goes on: %s", exc)
+            return
         self.hand_over(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

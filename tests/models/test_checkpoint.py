@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from models import checkpoint
 from models.base import Base
 from models.checkpoint import TENSORS, Checkpoint, _write
 from models.config import TrainConfig
@@ -138,6 +140,51 @@ def test_checkpoint_is_written_at_the_end_of_each_epoch_and_on_the_clock(
         "numbers.json",
         "trainer_state.json",
     }
+
+
+def save_failing_first(patch: pytest.MonkeyPatch, exc: Exception) -> None:
+    """Safetensors' own `save_file`, that finds no room for the first checkpoint."""
+    save, calls = checkpoint.save_file, []
+
+    def save_file(tensors: Any, path: Path) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise exc
+        save(tensors, path)
+
+    patch.setattr(checkpoint, "save_file", save_file)
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        OSError(28, "No space left on device"),
+        SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        ),
+    ],
+)
+def test_checkpoint_that_finds_no_room_is_a_warning_and_the_training_goes_on(
+    base: Base, tmp_path: Path, shelf: Shelf, exc: Exception,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    config = every_step(epochs=1)
+    whole = train_tiny(base, tmp_path / "whole", config)
+    save_failing_first(monkeypatch, exc)
+    train_tiny(base, tmp_path / "out", config, on_checkpoint=shelf.put)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert "could not be written, training goes on" in caplog.text
+    assert "No space left on device" in caplog.text
+    assert shelf.steps == list(range(2, whole.num_steps))
+    assert not list((tmp_path / "work").rglob("checkpoint-1"))
+
+
+def test_checkpoint_that_cannot_be_written_for_another_cause_ends_the_training(
+    base: Base, tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_failing_first(monkeypatch, SafetensorError("tensors share memory"))
+    with pytest.raises(SafetensorError, match="share memory"):
+        train_tiny(base, tmp_path / "out", every_step(epochs=1), on_checkpoint=shelf.put)
 
 
 def test_sigterm_ends_a_training_with_a_checkpoint_to_go_on_from(

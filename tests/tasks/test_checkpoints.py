@@ -13,7 +13,7 @@ import pytest
 from models.errors import TrainingInterrupted
 from models.watch import Progress
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
-from tasks.objects import StoreUnreachable
+from tasks.objects import DiskFull, StoreError, StoreUnreachable
 from tasks.pins import is_pinned
 from tasks.store import LocalStore, Store
 from tests.world import World, flip_byte
@@ -96,8 +96,18 @@ def test_unfinished_checkpoint_is_passed_over_and_never_counts_as_kept(tmp_path:
     }
 
 
+@pytest.mark.parametrize(
+    "exc",
+    [
+        StoreUnreachable("the store does not answer; try again"),
+        DiskFull("the store: No space left on device; free space there"),
+    ],
+)
 def test_writer_keeps_the_newest_of_those_that_wait_and_survives_a_store_that_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    exc: StoreError,
 ) -> None:
     store = LocalStore(tmp_path / "store")
     upload, calls = LocalStore.upload, Counter[str]()
@@ -107,14 +117,14 @@ def test_writer_keeps_the_newest_of_those_that_wait_and_survives_a_store_that_fa
         if calls.total() == 1:
             for step in (2, 3):
                 writer.put(make(tmp_path, step))
-            raise StoreUnreachable("the store does not answer; try again")
+            raise exc
         upload(self, key, path)
 
     monkeypatch.setattr(LocalStore, "upload", fail_at_first)
     with CheckpointWriter(store, KEY) as writer:
         writer.put(make(tmp_path, 1))
     assert calls == {"000000001": 1, "000000003": 2}
-    assert "could not be stored, training goes on: the store does not answer" in caplog.text
+    assert f"could not be stored, training goes on: {exc}" in caplog.text
     assert found_step(store, tmp_path / "cache") == 3
     assert not list(tmp_path.glob("checkpoint-*"))
 
