@@ -32,7 +32,7 @@ from flows.streak import tell_streak
 from models.power import power_table
 from records.approval import Answer
 from records.data import DataRef
-from records.document import DecisionDocument, Outcome, TrainResult
+from records.document import DecisionDocument, Outcome, TrainResult, report_path
 from records.evaluation import Candidate, IndexEntry, RunResult
 from records.ledger import LedgerEntry
 from records.search import SearchResult
@@ -386,6 +386,7 @@ def describe(
 ) -> DecisionDocument:
     """Everything about this run, for people, as it stands before anything is promoted."""
     file = read_decision(request.place.open(), request.name, entry.decision_digest)
+    registry, run_id = Registry(request.place), challenger.mlflow_run_id
     return DecisionDocument(
         decision_digest=entry.decision_digest,
         outcome="promoted" if entry.verdict == "promote" else "refused",
@@ -397,7 +398,8 @@ def describe(
         search=request.search,
         recipe=request.recipe.model_dump(mode="json"),
         power=power_table(request.recipe.gate, max(1, len(set(file.record.items.groups)))),
-        mlflow_url=Registry(request.place).run_url(challenger.mlflow_run_id),
+        mlflow_url=registry.run_url(run_id),
+        report_uri=registry.artifact_url(run_id, report_path(entry.decision_digest)),
         actor=request.actor,
         reason=request.reason,
         time=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -106,6 +106,13 @@ class DecisionDocument(Record):
     """How the base was chosen among `base.candidates`."""
     model_version: str = ""
     mlflow_url: str = ""
+    report_uri: str = Field("", exclude_if=is_empty)
+    """Where the whole report is, or will be, in MLflow: a page, or what its client loads it by."""
     actor: str = ""
     reason: str = ""
     time: str
+
+
+def report_path(decision_digest: str) -> str:
+    """Of a decision's page among the artifacts of its training run."""
+    return f"decisions/{decision_digest[:12]}/report.html"

@@ -6,7 +6,13 @@ from records.document import DecisionDocument
 from records.task import TASKS, Task
 from report.charts import shorten
 from report.figures import count, counted, metric_name, percent
-from report.markdown import digest, escape_markdown, markdown_table, score_rows
+from report.markdown import (
+    digest,
+    escape_markdown,
+    links_markdown,
+    markdown_table,
+    score_rows,
+)
 from report.sentence import sentence
 from report.view import interval_text, metric_of, rule_name
 
@@ -62,6 +68,7 @@ def _card(document: DecisionDocument, most: int) -> str:
         *_description(document, most),
         f"Labels: {', '.join(_first(labels, most))}." if labels else "",
         *_scores(document, most),
+        links_markdown({"Whole report": document.report_uri}),
         "## Base, training and data",
         _training_text(document),
         _data_text(document),

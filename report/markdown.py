@@ -79,7 +79,7 @@ def summary_markdown(document: DecisionDocument, links: Mapping[str, str]) -> st
     parts = [
         f"# {escape_markdown(headline(document))}",
         escape_markdown(sentence(document)),
-        _links(links),
+        links_markdown(links),
         markdown_table(score_rows(document)),
         rules,
         f"Data: {counted(report.num_in, 'row')} in, {count(dropped)} dropped; "
@@ -92,7 +92,7 @@ def summary_markdown(document: DecisionDocument, links: Mapping[str, str]) -> st
 def question_markdown(document: DecisionDocument, links: Mapping[str, str]) -> str:
     """What somebody reads above the form of an approval: short, or the form would be out of sight."""
     parts = [f"**{escape_markdown(headline(document))}**", escape_markdown(sentence(document))]
-    return "\n\n".join([*parts, _links(links)]) + "\n"
+    return "\n\n".join([*parts, links_markdown(links)]) + "\n"
 
 
 def digest(text: str) -> str:
@@ -100,7 +100,7 @@ def digest(text: str) -> str:
     return re.sub(r"[^0-9A-Za-z:._/-]", "?", text) or "none"
 
 
-def _links(links: Mapping[str, str]) -> str:
+def links_markdown(links: Mapping[str, str]) -> str:
     """Plain web addresses as links, anything else as text."""
     lines = [
         f"- [{title}]({uri})"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from prefect import task
 
-from records.document import DecisionFile, TrainResult
+from records.document import DecisionFile, TrainResult, report_path
 from records.ledger import Action, LedgerEntry
 from tasks.decide import read_decision
 from tasks.ledger import append, claim_name, history
@@ -53,14 +53,16 @@ def promote(
     store.probe()
     claim_name(store, name, recipe_name, file.record.task)
     folder = open_folder(store, train.model_key, place.cache)
-    version = Registry(place).register(
+    registry = Registry(place)
+    report_uri = registry.artifact_url(train.mlflow_run_id, report_path(decision_digest))
+    version = registry.register(
         name=name,
         model_path=folder,
         model_digest=train.model_digest,
         run_id=train.mlflow_run_id,
         task=file.record.task,
         description=card,
-        tags=version_tags(file, train, decision_digest),
+        tags=version_tags(file, train, decision_digest, report_uri),
     )
     decided_against = entry_at(store, name, file.record.ledger_sequence)
     draft = draft_entry(
@@ -78,7 +80,9 @@ def promote(
     return append(store, name, draft, decided_against=decided_against)
 
 
-def version_tags(file: DecisionFile, train: TrainResult, decision_digest: str) -> dict[str, str]:
+def version_tags(
+    file: DecisionFile, train: TrainResult, decision_digest: str, report_uri: str
+) -> dict[str, str]:
     """What a version says of itself to whoever searches the registry."""
     metrics = file.record.challenger.metrics
     return {
@@ -87,6 +91,7 @@ def version_tags(file: DecisionFile, train: TrainResult, decision_digest: str) -
         "refit.snapshot": file.record.data_digest,
         "refit.base": train.base,
         "refit.base_digest": train.base_digest,
+        **({"refit.report": report_uri} if report_uri else {}),
         **{f"refit.{k}": f"{v:.4f}" for k, v in metrics.items() if not k.startswith("f1:")},
     }
 

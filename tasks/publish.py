@@ -90,14 +90,12 @@ def report_key(name: str, decision_digest: str) -> str:
 
 def report_links(place: Place, document: DecisionDocument) -> dict[str, str]:
     """Where to read on about a decision: title -> address; the report's own path without a server."""
-    registry, run_id = Registry(place), document.train.mlflow_run_id
-    name, short = document.file.record.name, document.decision_digest[:12]
-    own = Path(place.home) / "reports" / name / short / "report.html"
+    registry, name = Registry(place), document.file.record.name
+    own = Path(place.home) / "reports" / name / document.decision_digest[:12] / "report.html"
     return {
-        "Whole report": registry.artifact_url(run_id, f"decisions/{short}/report.html")
-        or own.as_uri(),
+        "Whole report": document.report_uri if registry.has_pages else own.as_uri(),
         "Model in production": registry.version_url(name, document.model_version),
-        "Training in MLflow": registry.run_url(run_id),
+        "Training in MLflow": registry.run_url(document.train.mlflow_run_id),
     }
 
 

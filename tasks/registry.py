@@ -195,9 +195,18 @@ class Registry:
         return self.place.tracking_uri.startswith("http")
 
     def artifact_url(self, run_id: str, artifact_path: str) -> str:
-        """Page that shows a run's artifact; empty for an embedded database."""
+        """Page that shows a run's artifact; of an embedded database what MLflow's client loads it by.
+
+        Empty where the run is gone.
+        """
+        if not run_id or not self.has_run(run_id):
+            return ""
         page = self.run_url(run_id)
-        return f"{page}/artifacts/{quote(artifact_path)}" if page else ""
+        return (
+            f"{page}/artifacts/{quote(artifact_path)}"
+            if page
+            else f"runs:/{run_id}/{artifact_path}"
+        )
 
     def version_url(self, name: str, version: str) -> str:
         """Page of a model version; empty for an embedded database, or for no version."""

@@ -1,7 +1,9 @@
 """The flow end to end on a real Prefect server and a real registry."""
 
 import time
+from pathlib import Path
 
+import mlflow
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterName
@@ -62,6 +64,13 @@ def test_promoted_version_carries_its_card_and_its_digests(promoted_world: World
     assert second.tags["refit.accuracy"] == f"{record.challenger.metrics['accuracy']:.4f}"
     assert NAME in second.description
     assert entry.decision_digest[:12] in second.description
+
+
+def test_promoted_version_leads_to_its_report(promoted_world: World) -> None:
+    version = promoted_world.registry.versions(NAME)[-1]
+    assert version.tags["refit.report"] in version.description
+    page = mlflow.artifacts.download_artifacts(version.tags["refit.report"])
+    assert "is the new champion" in Path(page).read_text("utf-8")
 
 
 def test_all_models_are_scored_on_the_same_items(promoted_world: World) -> None:
