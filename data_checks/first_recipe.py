@@ -131,6 +131,8 @@ def _text_base(sniffed: Sniffed) -> list[str]:
     source, answer = sniffed.p95_words, sniffed.p95_answer_words
     is_pair = sniffed.task == "translation"
     max_length = _length(max(source, answer) if is_pair else source + answer)
+    if sniffed.task == "chat":  # a dialogue and its answer stand in it together
+        max_length = max(max_length, 2 * _length(answer))
     shape = {"translation": "marian", "chat": "llama", "language_modeling": "gpt2"}[sniffed.task]
     lines = [
         "base:",

@@ -17,6 +17,7 @@ from models.config import (
     AUTO,
     CANDIDATES,
     BaseConfig,
+    GenerationConfig,
     ScratchConfig,
     SearchConfig,
     TrainConfig,
@@ -156,6 +157,17 @@ def _fill_in(values: dict[str, Any]) -> None:
         given = values.get(section)
         if isinstance(given, dict):
             given.update({key: value for key, value in fields.items() if key not in given})
+    if facts.has_shared_length and isinstance(values["train"], dict):
+        _leave_room(values["train"])
+
+
+def _leave_room(train: dict[str, Any]) -> None:
+    """Give an answer half of the dialogue's tokens at most where nothing is said, in place."""
+    length = train.get("max_length", TrainConfig().max_length)
+    generation = train.get("generation") or {}
+    if isinstance(length, int) and isinstance(generation, dict):
+        most = min(GenerationConfig().max_new_tokens, length // 2)
+        train["generation"] = {"max_new_tokens": max(1, most), **generation}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -308,6 +320,8 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         if name.partition("=")[0] not in recipe.gate.slices.columns:
             yield f"gate.slices.required: {name!r} names no column of gate.slices.columns"
     yield from _scratch_problems(recipe)
+    if facts.has_shared_length and recipe.train.shared_length_problem:
+        yield recipe.train.shared_length_problem
     yield from settings_without_effect(recipe)
     if facts.has_label_sets and "contrastive" in strategies(recipe):
         yield (

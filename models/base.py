@@ -138,7 +138,8 @@ def check_fits(task: Task, config: TrainConfig, path: Path, name: str) -> None:
 
     Raises:
         UnknownBase: it is of another kind than the task needs.
-        SettingExceedsModel: lengths are over its positions; one error lists them all.
+        SettingExceedsModel: lengths are over its positions, one error lists them all; or an answer
+            leaves no room to its question.
     """
     known = json.loads((path / "config.json").read_text("utf-8"))
     has_two, stacks = bool(known.get("is_encoder_decoder")), TASKS[task].stacks
@@ -159,6 +160,8 @@ def check_fits(task: Task, config: TrainConfig, path: Path, name: str) -> None:
         )
     if stacks != "two":
         check_length(config.max_length, path, name)
+        if TASKS[task].has_shared_length and config.shared_length_problem:
+            raise SettingExceedsModel(config.shared_length_problem)
         return
     lengths = {
         "train.max_length": config.max_length,

@@ -18,6 +18,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 BATCH_SIZE = 32
 BATCH_RULE = "prompts sorted by tokens, 32 rows, padded left to the longest"
 IGNORED = -100
+FEWEST_ASKED = 8
+"""Tokens of a prompt that are kept, however long the answer may be."""
 PLAIN = (
     "{% for turn in messages %}{{ turn.role | capitalize }}: {{ turn.content | trim }}"
     "{% if turn.role == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
@@ -92,7 +94,7 @@ class Chatbot:
 
     def batches(self, prompts: Sequence[str]) -> list[tuple[list[int], list[list[int]]]]:
         """Positions of prompts and their token ids, as they are answered together."""
-        limit = max(8, self.tokenizer.model_max_length - self._max_new_tokens())
+        limit = max(FEWEST_ASKED, self.tokenizer.model_max_length - self._max_new_tokens())
         whole = [self._start() + self._ids(self._render(messages_of(p), True)) for p in prompts]
         self.num_truncated = sum(len(ids) > limit for ids in whole)
         ids = [row[-limit:] for row in whole]

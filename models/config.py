@@ -27,6 +27,8 @@ AUTO = "auto"
 
 Architecture = Literal["bert", "gpt2", "llama", "xlnet", "t5", "marian"]
 
+FEWEST_ASKED = 8
+"""Tokens that an answer must leave to the dialogue before it (models/chatbot.py keeps as many)."""
 FEWEST_TOKENS = {"bpe": 300, "unigram": 300, "wordpiece": 600}
 """Every byte and the special tokens, and some left to learn; WordPiece writes each byte twice."""
 
@@ -220,7 +222,13 @@ class GenerationConfig(Record):
     """How the model writes its texts; saved with it, so that every consumer writes alike."""
 
     beams: int = Field(4, ge=1, le=64, description="Width of the beam search; 1: greedy.")
-    max_new_tokens: int = Field(128, ge=1, le=100_000, description="Longest text, tokens.")
+    max_new_tokens: int = Field(
+        128,
+        ge=1,
+        le=100_000,
+        description="Longest text, tokens. Chat: part of max_length, and half of it at most where "
+        "nothing is said.",
+    )
     length_penalty: float = Field(
         1.0, ge=-10, le=10, description="Above 0 favours longer texts among the beams."
     )
@@ -351,6 +359,19 @@ class TrainConfig(Record):
                 f"max_length={self.max_length}; raise it or lower max_length"
             )
         return self
+
+    @property
+    def shared_length_problem(self) -> str:
+        """What is wrong where answers stand in the same `max_length` as their questions, or nothing."""
+        whole, answer = self.max_length, self.generation.max_new_tokens
+        if whole - answer >= FEWEST_ASKED:
+            return ""
+        lower = f"lower it to {whole // 2}, or " if whole >= 2 * FEWEST_ASKED else ""
+        return (
+            f"train.generation.max_new_tokens={answer} leaves {max(0, whole - answer)} of "
+            f"train.max_length={whole} tokens to what is asked; {lower}raise train.max_length to "
+            f"{max(2 * answer, answer + FEWEST_ASKED)}"
+        )
 
 
 Range = tuple[float, float]

@@ -31,6 +31,8 @@ class TaskFacts(NamedTuple):
     """Slice columns that are derived from the rows, beside the attributes."""
     has_label_sets: bool = False
     """Whether a row's answer is a set of these names, which may be empty."""
+    has_shared_length: bool = False
+    """Whether a text and what is written for it stand in the same positions."""
 
 
 TASKS: dict[Task, TaskFacts] = {
@@ -67,6 +69,7 @@ TASKS: dict[Task, TaskFacts] = {
         stacks="one",
         has_labels=False,
         slices=("length", "turns"),
+        has_shared_length=True,
     ),
     "language_modeling": TaskFacts(
         metrics=("loss_per_token", "loss_per_byte"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.recipe import parse_recipe
 from models.config import ScratchConfig
 from models.scratch import write_scratch
 from tests.terminal import Done, Terminal, terminal
@@ -108,6 +109,35 @@ def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> 
             ),
             "'c_atn' is no linear layer of './decoder'; did you mean 'c_attn'?",
         ),
+        (
+            (*CHAT, "train.generation.max_new_tokens=48"),
+            "max_new_tokens=48 leaves 0 of train.max_length=48 tokens to what is asked; lower it to "
+            "24, or raise train.max_length to 96",
+        ),
+        (
+            (*CHAT, "train.max_length=12"),
+            "max_new_tokens=6 leaves 6 of train.max_length=12 tokens to what is asked; raise "
+            "train.max_length to 14",
+        ),
+        (
+            (
+                *CHAT,
+                "base.model=./decoder",
+                "train.chat_template=plain",
+                "train.max_length=128",
+                "train.generation.max_new_tokens=100",
+            ),
+            "max_length=128 exceeds the 64 positions of './decoder'",
+        ),
+        (
+            (
+                *CHAT,
+                "base={scratch: {architecture: gpt2, positions: 64}}",
+                "train.chat_template=plain",
+                "train.max_length=96",
+            ),
+            "train.max_length: 96 exceeds base.scratch.positions=64",
+        ),
         ((*CHAT, "data.source=talks.jsonl"), "line 2, row 2: turn 1 has no role; give one of"),
         ((*CHAT, "train.chat_template=mine"), "train.chat_template: input should be 'model' or"),
         ((*CHAT, "gate.metric=bleu"), "bleu is none of chat's: loss_per_token, loss_per_byte,"),
@@ -122,6 +152,20 @@ def test_a_wrong_setting_is_one_clear_error(
 ) -> None:
     command = "check" if any(item.startswith("data.source=") for item in overrides) else "run"
     assert said in refused(session, command, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "tokens"),
+    [((), 64), (("train.max_length=1024",), 128), (("train.generation.beams=1",), 64),
+     (("train={max_length: 96, generation: {max_new_tokens: 16}}",), 16)],
+)  # fmt: skip
+def test_an_answer_of_which_nothing_is_said_leaves_room_to_the_question(
+    overrides: tuple[str, ...], tokens: int
+) -> None:
+    values = {"name": "a", "task": "chat", "data": {"source": "t.jsonl"}, "gate": {"minimum": 9}}
+    recipe = parse_recipe(values, overrides)
+    assert recipe.train.generation.max_new_tokens == tokens
+    assert not recipe.train.shared_length_problem
 
 
 @pytest.mark.parametrize(

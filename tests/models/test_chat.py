@@ -14,7 +14,7 @@ from models.chat import Code, is_match, judge_answers
 from models.chat_lesson import ChatLesson, Sample, collate_packed, pack
 from models.chatbot import PLAIN, Chatbot
 from models.config import Architecture, BaseConfig, ScratchConfig, TrainConfig
-from models.errors import UnknownBase
+from models.errors import SettingExceedsModel, UnknownBase
 from models.loss import IGNORED
 from models.scoring import ScoringRequest, score
 from models.scratch import write_scratch
@@ -41,7 +41,10 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def lesson_of(base: Base, **settings: Any) -> ChatLesson:
-    values = {"chat_template": "plain", "max_length": 96, "metric": "loss_per_token", **settings}
+    values = {
+        "chat_template": "plain", "max_length": 96, "metric": "loss_per_token",
+        "generation": {"beams": 1, "max_new_tokens": 16}, **settings,
+    }  # fmt: skip
     found = Examples(PROMPTS, ANSWERS)
     return ChatLesson(
         base=base, config=TrainConfig.model_validate(values), labels=(), training=found,
@@ -183,6 +186,20 @@ def test_template_and_stop_token_are_part_of_the_artifact(base: Base, tmp_path: 
 def test_a_model_that_fills_in_blanks_cannot_chat(tmp_path: Path) -> None:
     with pytest.raises(UnknownBase, match="is a bert, which fills in blanks; task chat needs"):
         lesson_of(make_base(tmp_path / "bert", "bert"))
+
+
+# -- room
+
+
+def test_the_longest_answer_that_is_allowed_ends_within_the_positions(base: Base) -> None:
+    """GPT-2 has learned 128 of them: one more would be an IndexError in the middle of scoring."""
+    answer = {"beams": 1, "max_new_tokens": 120}
+    lesson_of(base, max_length=128, generation=answer)
+    chatbot = Chatbot.load(base.path, 128, plain=True, max_new_tokens=120, min_new_tokens=120)
+    assert len(chatbot([LONG])) == 1
+    assert chatbot.num_truncated == 1
+    with pytest.raises(SettingExceedsModel, match=r"=121 leaves 7 of train\.max_length=128 tokens"):
+        lesson_of(base, max_length=128, generation={**answer, "max_new_tokens": 121})
 
 
 # -- dialogues as text

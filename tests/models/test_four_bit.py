@@ -115,7 +115,15 @@ def test_a_resumed_training_over_four_bits_gives_the_same_bits(base: Base, tmp_p
 @pytest.mark.parametrize(
     ("task", "family", "settings"),
     [
-        ("chat", "llama", {"chat_template": "plain", "metric": "loss_per_token"}),
+        (
+            "chat",
+            "llama",
+            {
+                "chat_template": "plain",
+                "metric": "loss_per_token",
+                "generation": {"max_new_tokens": 16},
+            },
+        ),
         ("language_modeling", "gpt2", {"metric": "loss_per_token"}),
         (
             "translation",
