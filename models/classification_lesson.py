@@ -13,7 +13,7 @@ from models.contrast import contrastive_loss, head_fitter
 from models.depth import head_parts
 from models.encode import encode, load_tokenizer, pad
 from models.features import HeadInput
-from models.lesson import Row, load_with_head
+from models.lesson import Row, check_tokens, load_with_head
 from models.loss import Loss, class_weights, classification_loss
 from models.metrics import figures
 from models.predict import log_probabilities
@@ -40,6 +40,7 @@ class ClassificationLesson:
         check_length(config.max_length, base.path, base.uri)
         self.tokenizer = load_tokenizer(base.path, config.max_length)
         self.model = _load_classifier(base, config, labels, self.problem_type)
+        check_tokens(self.tokenizer, self.model, base.uri)
         # decoders answer at the last other token
         self.model.config.pad_token_id = self.tokenizer.pad_token_id
         self.fresh_parts = head_parts(self.model)

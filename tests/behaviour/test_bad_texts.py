@@ -8,7 +8,10 @@ import pytest
 
 from flows.recipe import parse_recipe
 from models.config import ScratchConfig
+from models.errors import UnknownBase
 from models.scratch import write_scratch
+from records.task import TASKS, Task
+from tests.models.test_every_task import train_small
 from tests.terminal import Done, Terminal, terminal
 from tests.tiny import write_base
 from tests.tiny_texts import write_translator_base
@@ -205,28 +208,24 @@ def test_a_wrong_set_of_labels_is_refused_by_name(
     assert said in refused(session, "check", *overrides, code=code)
 
 
-def test_a_tokenizer_of_another_model_is_refused(session: Terminal, tmp_path: Path) -> None:
-    from models.base import resolve_base
-    from models.config import BaseConfig, TrainConfig
-    from models.errors import UnknownBase
-    from models.task_code import Examples
-    from models.translation_lesson import TranslationLesson
-
-    folder = write_translator_base(tmp_path / "mixed", layers=1, width=32)
-    other = write_translator_base(tmp_path / "other", layers=1, width=32, vocabulary=900)
-    (folder / "tokenizer.json").write_bytes((other / "tokenizer.json").read_bytes())
-    some = Examples(["a"], ["b"])
-    with pytest.raises(UnknownBase, match=r"has 900 tokens and its model 600; they do not belong"):
-        TranslationLesson(
-            base=resolve_base(BaseConfig(model=str(folder))), config=TrainConfig(), labels=(),
-            training=some, validation=some,
-        )  # fmt: skip
+@pytest.mark.parametrize("task", TASKS)
+def test_a_tokenizer_of_another_model_is_refused(task: Task, tmp_path: Path) -> None:
+    """Its ids beyond the embedding would be an IndexError in the first step."""
+    kind = TASKS[task].architectures[0]
+    for name, vocabulary in (("base", 320), ("other", 600)):
+        rows = [f"word{i} is number {i * 7919}" for i in range(vocabulary)]
+        shape = {"architecture": kind, "layers": 1, "width": 16, "heads": 2, "positions": 64,
+                 "vocabulary": vocabulary}  # fmt: skip
+        write_scratch(ScratchConfig.model_validate(shape), rows, frozenset(), tmp_path / name)
+    tokenizer = (tmp_path / "other" / "tokenizer.json").read_bytes()
+    (tmp_path / "base" / "tokenizer.json").write_bytes(tokenizer)
+    with pytest.raises(UnknownBase, match=r"has 600 tokens and its model 320; they do not belong"):
+        train_small(task, kind, tmp_path, "model")
 
 
 def test_a_translator_without_its_end_token_is_refused(tmp_path: Path) -> None:
     from transformers import AutoTokenizer, T5ForConditionalGeneration
 
-    from models.errors import UnknownBase
     from models.lesson import check_tokens
 
     folder = write_translator_base(tmp_path / "base", layers=1, width=32)
