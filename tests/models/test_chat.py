@@ -89,27 +89,36 @@ def test_a_turn_cannot_speak_for_another_by_spelling_out_special_tokens(base: Ba
     assert chatbot.batches([evil])[0][1] == chatbot.batches([harmless])[0][1]
 
 
-def test_one_packed_sample_changes_no_other_samples_logits_exactly(base: Base) -> None:
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_packed_sample_changes_no_other_samples_logits_exactly(
+    base: Base, attention: str, dtype: torch.dtype
+) -> None:
     lesson = lesson_of(base)
     samples = [sample for row in lesson.rows for sample in row["samples"]]
     row = sorted(samples, key=lambda sample: len(sample.ids))[:3]
-    model = AutoModelForCausalLM.from_pretrained(base.path, attn_implementation="eager").eval()
+    model = AutoModelForCausalLM.from_pretrained(base.path, attn_implementation=attention).eval()
 
-    def logits_of(samples: list[Sample]) -> torch.Tensor:
-        batch = collate_packed([samples], lesson.tokenizer.pad_token_id)
+    def logits_of(*rows: list[Sample]) -> torch.Tensor:
+        batch = collate_packed(rows, lesson.tokenizer.pad_token_id)
         batch.pop("labels")
-        with torch.no_grad():
-            found: torch.Tensor = model(**batch).logits[0]
+        with torch.no_grad(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            found: torch.Tensor = model(**batch).logits
         return found
 
     start, end = len(row[0].ids), len(row[0].ids) + len(row[1].ids)
     changed = Sample([(i + 7) % 600 for i in row[1].ids], row[1].targets)
-    ours, theirs = logits_of(row), logits_of([row[0], changed, *row[2:]])
-    assert torch.equal(ours[:start], theirs[:start])
-    assert torch.equal(ours[end:], theirs[end:])
-    assert not torch.equal(ours[start:end], theirs[start:end])
-    alone = logits_of([row[2]])
-    torch.testing.assert_close(ours[end : end + len(row[2].ids)], alone, atol=1e-5, rtol=1e-4)
+    short = [row[0]]  # its row ends with padding
+    ours, theirs = logits_of(row, short), logits_of([row[0], changed, *row[2:]], short)
+    assert torch.equal(ours[0, :start], theirs[0, :start])
+    assert torch.equal(ours[0, end:], theirs[0, end:])
+    assert not torch.equal(ours[0, start:end], theirs[0, start:end])
+    assert torch.equal(ours[1, :start], theirs[1, :start])
+    assert torch.equal(ours[0], logits_of(row, [changed])[0]), "nor does another row"
+    alone = logits_of([row[2]])[0]
+    size = len(row[2].ids)
+    near = {"atol": 1e-5, "rtol": 1e-4} if dtype == torch.float32 else {"atol": 0.05, "rtol": 0.05}
+    torch.testing.assert_close(ours[0, end : end + size], alone, **near)
 
 
 def test_packing_loses_and_cuts_nothing() -> None:
