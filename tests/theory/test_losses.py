@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
-from models.config import TrainConfig
-from models.loss import class_weights, classification_loss
+from models.base import resolve_base
+from models.config import BaseConfig, TrainConfig
+from models.language_modeling_lesson import LanguageModelingLesson
+from models.loss import IGNORED, class_weights, classification_loss, token_loss
 from models.predict import log_probabilities
+from models.task_code import Examples
 from tests.theory.families import make_family
 
+TEXTS = ["the lamp is bright", "it broke, and I cannot say why"]
 IDS = [2, 40, 41, 60, 33, 52]
 LOGITS = [[2.0, -1.0, 0.5], [0.1, 0.2, 0.3], [-3.0, 4.0, 0.0], [1.0, 1.0, -2.0]]
 LABELS = [0, 2, 1, 1]
@@ -30,38 +33,80 @@ def logits_of(model: Any, ids: list[int]) -> Any:
         return model(input_ids=torch.tensor([ids])).logits[0].numpy()
 
 
-def test_the_causal_loss_is_minus_the_sum_of_log_p_over_next_tokens(tmp_path: Path) -> None:
-    """Each P is taken from the beginning alone, so that no position can have seen its target."""
-    model, _ = make_family("gpt2", tmp_path, AutoModelForCausalLM)
-    total = 0.0
-    for t in range(1, len(IDS)):
-        log_p_V = log_softmax(logits_of(model, IDS[:t])[-1])
-        total -= float(log_p_V[IDS[t]])
-    ids = torch.tensor([IDS])
+def lesson_of(architecture: str, folder: Path, smoothing: float) -> LanguageModelingLesson:
+    """Documents in blocks, by a model in float64."""
+    make_family(architecture, folder)
+    examples = Examples(TEXTS, [""] * len(TEXTS))
+    config = TrainConfig(max_length=12, metric="loss_per_token", label_smoothing=smoothing)
+    lesson = LanguageModelingLesson(
+        base=resolve_base(BaseConfig(model=str(folder))), config=config, labels=(),
+        training=examples, validation=examples,
+    )  # fmt: skip
+    lesson.model.double().eval()
+    return lesson
+
+
+def trained_loss(lesson: LanguageModelingLesson, batch: dict[str, Any]) -> float:
+    """The loss of a step, as the Trainer asks for it."""
+    labels = batch.pop("labels")
     with torch.no_grad():
-        loss = float(model(input_ids=ids, labels=ids).loss)
-    assert loss == pytest.approx(total / (len(IDS) - 1), abs=1e-6)
+        return float(lesson.loss(lesson.model(**batch), labels))
 
 
-def test_positions_labelled_minus_100_count_for_nothing(tmp_path: Path) -> None:
-    model, _ = make_family("gpt2", tmp_path, AutoModelForCausalLM)
-    labels = [-100, -100, -100, *IDS[3:]]
-    log_p_TV = log_softmax(logits_of(model, IDS))
-    total = -sum(float(log_p_TV[t - 1, IDS[t]]) for t in range(3, len(IDS)))
-    with torch.no_grad():
-        loss = model(input_ids=torch.tensor([IDS]), labels=torch.tensor([labels])).loss
-    assert float(loss) == pytest.approx(total / 3, abs=1e-6)
+def cost(log_p_V: Any, target: int, smoothing: float) -> float:
+    """-sum q log P, with a share of the mass over all V words."""
+    size = len(log_p_V)
+    q_V = [(1 - smoothing) * (v == target) + smoothing / size for v in range(size)]
+    return -math.fsum(q * float(log_p) for q, log_p in zip(q_V, log_p_V, strict=True))
 
 
-def test_the_masked_loss_sums_over_masked_positions_alone(tmp_path: Path) -> None:
-    model, tokenizer = make_family("bert", tmp_path, AutoModelForMaskedLM)
-    masked = [tokenizer.mask_token_id if t in (2, 4) else i for t, i in enumerate(IDS)]
-    labels = [i if t in (2, 4) else -100 for t, i in enumerate(IDS)]
-    log_p_TV = log_softmax(logits_of(model, masked))
-    total = -float(log_p_TV[2, IDS[2]] + log_p_TV[4, IDS[4]])
-    with torch.no_grad():
-        loss = model(input_ids=torch.tensor([masked]), labels=torch.tensor([labels])).loss
-    assert float(loss) == pytest.approx(total / 2, abs=1e-6)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_causal_loss_is_minus_the_sum_of_log_p_over_next_tokens(
+    tmp_path: Path, smoothing: float
+) -> None:
+    """Each P is taken from the beginning of its block alone: no position can have seen its target."""
+    lesson = lesson_of("gpt2", tmp_path, smoothing)
+    stream: list[int] = []
+    for text in TEXTS:
+        ids = lesson.tokenizer(text, add_special_tokens=False)["input_ids"]
+        stream += [lesson.tokenizer.bos_token_id, *ids, lesson.tokenizer.eos_token_id]
+    costs = []
+    for t in range(1, len(stream)):
+        start = (t - 1) // 12 * 12
+        log_p_V = log_softmax(logits_of(lesson.model, stream[start:t])[-1])
+        costs.append(cost(log_p_V, stream[t], smoothing))
+    assert len(lesson.rows) > 1
+    assert len(stream) % 12 > 1, "the last block is padded"
+    loss = trained_loss(lesson, lesson.collate(lesson.rows))
+    assert loss == pytest.approx(math.fsum(costs) / len(costs), abs=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_masked_loss_sums_over_masked_positions_alone(tmp_path: Path, smoothing: float) -> None:
+    lesson = lesson_of("bert", tmp_path, smoothing)
+    batch = lesson.collate(lesson.rows)
+    costs = []
+    for row, seen, labels in zip(lesson.rows, batch["input_ids"], batch["labels"], strict=True):
+        ids = row["ids"]
+        log_p_TV = log_softmax(logits_of(lesson.model, seen[: len(ids)].tolist()))
+        asked = [t for t, label in enumerate(labels.tolist()) if label != IGNORED]
+        assert [int(labels[t]) for t in asked] == [ids[t] for t in asked]
+        costs += [cost(log_p_TV[t], ids[t], smoothing) for t in asked]
+    assert 0 < len(costs) < sum(len(row["ids"]) for row in lesson.rows)
+    assert trained_loss(lesson, batch) == pytest.approx(math.fsum(costs) / len(costs), abs=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_positions_labelled_minus_100_count_for_nothing(smoothing: float) -> None:
+    """As a prompt before an answer, and padding after it; over the positions of the whole step."""
+    logits_TV = np.random.default_rng(1).normal(size=(6, 7))
+    targets = [IGNORED, 2, 5, IGNORED, 6, IGNORED]
+    log_p_TV = log_softmax(logits_TV)
+    costs = [cost(log_p_TV[t], y, smoothing) for t, y in enumerate(targets) if y != IGNORED]
+    outputs, labels = {"logits": torch.tensor(logits_TV)[None]}, torch.tensor([targets])
+    loss = token_loss(smoothing)
+    assert float(loss(outputs, labels)) == pytest.approx(math.fsum(costs) / 3, abs=1e-6)
+    assert float(loss(outputs, labels, 10)) == pytest.approx(math.fsum(costs) / 10, abs=1e-6)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
