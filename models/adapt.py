@@ -8,9 +8,9 @@ qlora: the same beside layers in four bits (models/four_bit.py), merged into the
 import difflib
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoConfig, AutoModel, TrainerCallback
@@ -30,6 +30,9 @@ the base's own weights, as it is merged: beside four bits it answered a little o
 on that is promised. What is judged is always the merged model."""
 
 
+ADVICE = "lower train.lora.alpha or train.learning_rate, or use train.strategy: full"
+NUM_WRITTEN = 16
+"""Tokens of each text that is compared."""
 ADAPTED = ("lora", "qlora")
 """Strategies that train adapters."""
 ADAPTER_PARTS = (".lora_", ".modules_to_save.")
@@ -184,29 +187,82 @@ def merge(model: Any) -> Any:
     return model.merge_and_unload(safe_merge=True) if is_adapted(model) else model
 
 
+class Probe(NamedTuple):
+    """What a model gave: logits of a batch, and B texts of at most T tokens, written greedily."""
+
+    logits: torch.Tensor
+    ids_BT: torch.Tensor
+    scores_BTV: torch.Tensor
+
+
 @torch.inference_mode()
-def probe(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Logits of a batch, fp32, in evaluation; nothing of an empty batch."""
+def probe(model: Any, batch: Mapping[str, torch.Tensor], asked: Mapping[str, Any]) -> Probe:
+    """Logits of a batch and what is written to prompts, fp32, in evaluation; of nothing, nothing."""
+    nothing = torch.empty(0)
     if not batch:
-        return torch.empty(0)
+        return Probe(nothing, nothing, nothing)
     model.eval()
+    logits = model(**_on_device(model, batch)).logits.float().cpu()
+    return Probe(logits, *(_write(model, asked) if asked else (nothing, nothing)))
+
+
+def _on_device(model: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     device = next(model.parameters()).device
-    inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
-    logits: torch.Tensor = model(**inputs).logits
-    return logits.float().cpu()
+    return {
+        name: value.to(device) if isinstance(value, torch.Tensor) else value
+        for name, value in batch.items()
+        if name != "labels"
+    }
 
 
-def check_same(adapted: torch.Tensor, others: Mapping[str, torch.Tensor], folder: Path) -> None:
+def _write(model: Any, asked: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and scores of the likeliest next tokens, whatever search the model is saved with."""
+    found = model.generate(
+        **_on_device(model, asked),
+        num_beams=1,
+        early_stopping=False,
+        length_penalty=1.0,
+        do_sample=False,
+        max_new_tokens=min(NUM_WRITTEN, model.generation_config.max_new_tokens),
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
+    scores_BTV = torch.stack(found.scores, dim=1).float().cpu()
+    return found.sequences[:, -scores_BTV.shape[1] :].cpu(), scores_BTV
+
+
+def check_same(adapted: Probe, others: Mapping[str, Probe], folder: Path) -> None:
     """Prove that the merged and the reloaded model answer as the adapted one did.
 
     Raises:
-        AdapterDiffers: a logit moved by more than TOLERANCE, or is not finite.
+        AdapterDiffers: a logit moved by more than TOLERANCE, or is not finite; or a text is another
+            one, from a token on that was no tie: two logits that may move so far may change places
+            where they are no further apart than twice that.
     """
-    for what, logits in others.items():
-        gap = float((adapted - logits).abs().max())
+    for what, other in others.items():
+        gap = float((adapted.logits - other.logits).abs().max())
         if not gap <= TOLERANCE:
             raise AdapterDiffers(
                 f"the {what} model in {folder.name!r} answers unlike its adapter: logits differ by "
-                f"{gap:.2g}, allowed {TOLERANCE:g}; lower train.lora.alpha or "
-                "train.learning_rate, or use train.strategy: full"
+                f"{gap:.2g}, allowed {TOLERANCE:g}; {ADVICE}"
             )
+        for row, place, gap in _changes(adapted, other):
+            if not gap <= 2 * TOLERANCE:
+                raise AdapterDiffers(
+                    f"the {what} model in {folder.name!r} writes unlike its adapter: token "
+                    f"{place + 1} of answer {row + 1} is another, which the adapter liked less by "
+                    f"{gap:.2g}, allowed {2 * TOLERANCE:g}; {ADVICE}"
+                )
+
+
+def _changes(adapted: Probe, other: Probe) -> Iterator[tuple[int, int, float]]:
+    """Of each text that is another: its number, the first such token, and how much less it scored."""
+    for row, (ours, theirs) in enumerate(zip(adapted.ids_BT, other.ids_BT, strict=True)):
+        pairs = zip(
+            ours.tolist(), theirs.tolist(), strict=False
+        )  # all have ended where one is short
+        for place, (left, right) in enumerate(pairs):
+            if left != right:
+                scores_V = adapted.scores_BTV[row, place]
+                yield row, place, float(scores_V[left] - scores_V[right])
+                break

@@ -53,7 +53,7 @@ class ChatLesson:
         self.model.generation_config.eos_token_id = self._chatbot.stop_id
         self.model.generation_config.max_length = None  # it would contradict max_new_tokens
         self.loss, self.figures = token_loss(config.label_smoothing), loss_figures(config)
-        self._validation = validation
+        self._asked, self._validation = training.texts, validation
         samples = [
             Sample(*self._chatbot.dialogue(text, answer, learn_all=True))
             for text, answer in zip(training.texts, training.labels, strict=True)
@@ -73,6 +73,11 @@ class ChatLesson:
         chatbot = Chatbot(model, self.tokenizer)
         losses = chatbot.losses(self._validation.texts, self._validation.labels)
         return mean_losses(losses, self._validation.labels)
+
+    def prompts(self, count: int) -> dict[str, Any]:
+        """Questions, as they are asked in use."""
+        ((_, rows),) = self._chatbot.batches(self._asked[:count])
+        return self._chatbot.padded(rows)
 
     def finish(self, model: Any) -> None:
         """Nothing is left to find out."""

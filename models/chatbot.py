@@ -209,18 +209,24 @@ class Chatbot:
         own = getattr(self.model.generation_config, "max_new_tokens", None)
         return int(self.settings.get("max_new_tokens", own or 128))
 
-    def _write(self, rows: list[list[int]]) -> list[tuple[str, bool]]:
+    def padded(self, rows: list[list[int]]) -> dict[str, Any]:
+        """Prompts to what `generate` takes: input_ids and attention_mask (B, T), and the padding."""
         longest, pad_id = max(map(len, rows)), self.tokenizer.pad_token_id
         pad_id = self.stop_id if pad_id is None else pad_id
         device = next(self.model.parameters()).device
         ids_BT = torch.tensor([[*[pad_id] * (longest - len(row)), *row] for row in rows])
         mask_BT = torch.tensor([[*[0] * (longest - len(row)), *[1] * len(row)] for row in rows])
+        return {
+            "input_ids": ids_BT.to(device),
+            "attention_mask": mask_BT.to(device),
+            "pad_token_id": pad_id,
+        }
+
+    def _write(self, rows: list[list[int]]) -> list[tuple[str, bool]]:
+        longest = max(map(len, rows))
         with torch.inference_mode():
             output_ids = self.model.generate(
-                input_ids=ids_BT.to(device),
-                attention_mask=mask_BT.to(device),
-                pad_token_id=pad_id,
-                **{"eos_token_id": self.stop_id, **self.settings},
+                **self.padded(rows), **{"eos_token_id": self.stop_id, **self.settings}
             )
         answers = []
         for row in output_ids[:, longest:].tolist():

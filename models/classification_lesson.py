@@ -92,6 +92,10 @@ class ClassificationLesson:
             [math.exp(float(log_probs_NC[i, k])) for i, k in enumerate(best_N)],
         )
 
+    def prompts(self, count: int) -> dict[str, Any]:
+        """Nothing is written."""
+        return {}
+
     def finish(self, model: Any) -> None:
         """Nothing is left to find out."""
 

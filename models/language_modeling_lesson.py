@@ -129,6 +129,10 @@ class LanguageModelingLesson:
         losses = LanguageModel(model, self.tokenizer).losses(self._texts)
         return mean_losses(losses, self._texts)
 
+    def prompts(self, count: int) -> dict[str, Any]:
+        """Nothing is written."""
+        return {}
+
     def finish(self, model: Any) -> None:
         """Nothing is left to find out."""
 

@@ -49,6 +49,9 @@ class Lesson(Protocol):
     def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
         """Figures on the validation split; `model` is in evaluation mode."""
 
+    def prompts(self, count: int) -> dict[str, Any]:
+        """What `generate` takes to answer `count` training texts; nothing where answers are no texts."""
+
     def finish(self, model: Any) -> None:
         """Put into the configuration what is found out on validation once the weights are final."""
 

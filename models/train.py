@@ -37,6 +37,8 @@ from records.task import Task
 
 NUM_PROBED = 64
 """Training rows on which a merged adapter must answer as before."""
+NUM_ASKED = 8
+"""Training texts to which it must write the same, where it writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,16 +232,17 @@ def _arguments(config: TrainConfig, num_steps: int, work: Path) -> TrainingArgum
 def _finish(lesson: Lesson, model: Any, out: Path, base: Base, lineage: frozenset[str]) -> None:
     """Save the model, adapters merged; and then prove that this changed no answer."""
     batch = lesson.collate(lesson.rows[:NUM_PROBED]) if is_adapted(model) else {}
-    adapted = probe(model, batch)
+    asked = lesson.prompts(NUM_ASKED) if batch else {}
+    adapted = probe(model, batch, asked)
     plain = merge(model)
-    merged = probe(plain, batch)
+    merged = probe(plain, batch, asked)
     lesson.finish(plain.eval())
     _save(plain, lesson.tokenizer, out, base, lineage)
     if batch:
         reloaded = type(plain).from_pretrained(
             out, use_safetensors=True, dtype=torch.float32, attn_implementation=attention_kind()
         )
-        check_same(adapted, {"merged": merged, "reloaded": probe(reloaded, batch)}, out)
+        check_same(adapted, {"merged": merged, "reloaded": probe(reloaded, batch, asked)}, out)
 
 
 def _save(model: Any, tokenizer: Any, out: Path, base: Base, lineage: frozenset[str]) -> None:

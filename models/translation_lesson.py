@@ -96,6 +96,11 @@ class TranslationLesson:
         found = {PER_TOKEN: total / max(1, count), PER_BYTE: total / max(1, size)}
         return found | self._write(model) if self._has_texts else found
 
+    def prompts(self, count: int) -> dict[str, Any]:
+        """Sources."""
+        batch = self.collate(self.rows[:count])
+        return {name: batch[name] for name in ("input_ids", "attention_mask")}
+
     def finish(self, model: Any) -> None:
         """Nothing is left to find out."""
 

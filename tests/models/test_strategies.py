@@ -13,7 +13,9 @@ from transformers import AutoModelForSequenceClassification
 import models.train
 from models.adapt import (
     ALL_TRAIN_AT,
+    Probe,
     adapt,
+    check_same,
     check_targets,
     lora_targets,
     lowest_trained_depth,
@@ -30,6 +32,8 @@ from models.predict import Classifier
 from models.scratch import write_scratch
 from models.step import SizedRow, StepTrainer, split_rows
 from models.task_code import Examples
+from records.task import Task
+from tests.models.test_every_task import train_small
 from tests.models.trainings import LABELS, changed, make_base, rows, train_tiny
 
 FAMILIES = ("bert", "gpt2", "llama", "xlnet", "t5")
@@ -221,6 +225,48 @@ def test_a_merge_that_changes_an_answer_is_not_accepted(
         monkeypatch.setattr(models.train, "_save", wrong_save)
     with pytest.raises(AdapterDiffers, match=rf"the {what} model .* logits differ by 0\.01, allow"):
         train_tiny(base, tmp_path / "model", changed(LORA, epochs=0.1))
+
+
+@pytest.mark.parametrize("what", ["merged", "reloaded"])
+@pytest.mark.parametrize(("task", "family"), [("chat", "gpt2"), ("translation", "marian")])
+def test_a_merge_that_changes_a_text_is_not_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Task, family: str, what: str
+) -> None:
+    """Every logit is as it was; what is made of them is not."""
+
+    def may_write(model: Any, most: int) -> None:
+        forbidden = [*range(most, model.config.vocab_size)] or None
+        model.generation_config.suppress_tokens = forbidden
+
+    def wrong_merge(model: Any) -> Any:
+        plain = model.merge_and_unload()
+        may_write(plain, 5)
+        return plain
+
+    def wrong_save(model: Any, *arguments: Any) -> None:
+        may_write(model, 5)
+        save(model, *arguments)
+        may_write(model, model.config.vocab_size)
+
+    save = models.train._save
+    if what == "merged":
+        monkeypatch.setattr(models.train, "merge", wrong_merge)
+    else:
+        monkeypatch.setattr(models.train, "_save", wrong_save)
+    with pytest.raises(
+        AdapterDiffers,
+        match=rf"the {what} model in 'model' writes unlike its adapter: token 1 of answer \d is",
+    ):
+        train_small(task, family, tmp_path, "model", strategy="lora")
+
+
+def test_a_tie_is_no_change_of_a_text() -> None:
+    """Two tokens whose logits differ by less than merging may move them may change places."""
+    ids, scores = torch.tensor([[0, 1]]), torch.tensor([[[1.0, 0.0], [1.0, 1.0001]]])
+    ours, theirs = Probe(scores, ids, scores), Probe(scores, torch.tensor([[0, 0]]), scores)
+    check_same(ours, {"merged": theirs}, Path("model"))
+    with pytest.raises(AdapterDiffers, match=r"token 1 of answer 1 .* less by 1, allowed 0\.0002;"):
+        check_same(ours, {"merged": theirs._replace(ids_BT=torch.tensor([[1, 1]]))}, Path("model"))
 
 
 def test_lora_targets_that_match_nothing_are_all_named(base: Base) -> None:
