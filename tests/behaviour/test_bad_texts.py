@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from transformers import MBartConfig
 
 from flows.recipe import parse_recipe
 from models.config import ScratchConfig
@@ -38,6 +39,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("bad_texts")
     write_base(folder / "encoder")
     write_translator_base(folder / "translator", family="marian", layers=1, width=32)
+    write_translator_base(folder / "many", layers=1, width=32)
+    MBartConfig(d_model=32).save_pretrained(folder / "many")
     shape = {"architecture": "gpt2", "layers": 1, "width": 16, "positions": 64, "vocabulary": 400}
     write_scratch(ScratchConfig.model_validate(shape), ["a", "b"], frozenset(), folder / "decoder")
     (folder / "recipe.yaml").write_text(RECIPE)
@@ -66,6 +69,10 @@ def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> 
         (
             ("train.max_length=65", "train.generation.max_new_tokens=200"),
             "train.max_length=65, train.generation.max_new_tokens=200 exceed the 64 positions",
+        ),
+        (
+            ("base.model=./many",),
+            "is a mbart, which must be told both languages by tokens of its own",
         ),
         (("gate.metric=accuracy",), "gate.metric: accuracy is none of translation's: chrf, bleu"),
         (("gate.minimum=30",), "30 is no chrf; give a share from 0 to below 1 (0.3 for 30 points)"),

@@ -1,12 +1,14 @@
 """Translation in this room: what is learned, written and scored, on small models and real pairs."""
 
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from sacrebleu.metrics import BLEU
+from transformers import MarianConfig, MarianMTModel
 
 from models.base import Base, resolve_base
 from models.config import BaseConfig, TrainConfig
@@ -18,7 +20,7 @@ from models.translation_lesson import TranslationLesson
 from models.writer import digest_text
 from records.scores import TestItems
 from tests.conftest import shared_data
-from tests.tiny_texts import write_translator_base
+from tests.tiny_texts import phrases, write_translator_base
 
 PAIRS = Examples(
     ["The dog sees a cat.", "The old woman buys nine very red lamps in the city today."],
@@ -92,6 +94,53 @@ def test_generation_settings_travel_with_the_artifact(base: Base, tmp_path: Path
     saved = json.loads((tmp_path / "generation_config.json").read_text("utf-8"))
     assert (saved["num_beams"], saved["max_new_tokens"], saved["length_penalty"]) == (3, 7, 0.6)
     assert saved["do_sample"] is False
+
+
+def write_hub_marian(folder: Path) -> Base:
+    """As the hub has them: two SentencePiece models, and a vocabulary that both share."""
+    spm = pytest.importorskip("sentencepiece", reason="not installed: make install")
+    texts = list(phrases())
+    for side, part in (("source", texts[::2]), ("target", texts[1::2])):
+        spm.SentencePieceTrainer.train(
+            sentence_iterator=iter(part), model_prefix=str(folder / side), vocab_size=120,
+            minloglevel=2,
+        )  # fmt: skip
+        (folder / f"{side}.model").rename(folder / f"{side}.spm")
+    models = [spm.SentencePieceProcessor(str(folder / f"{s}.spm")) for s in ("source", "target")]
+    pieces = {m.id_to_piece(i) for m in models for i in range(m.get_piece_size())}
+    special = ["</s>", "<unk>", "<pad>"]
+    tokens = [*special[:2], *sorted(pieces - {"<s>", *special}), special[2]]
+    (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}), "utf-8")
+    last = len(tokens) - 1
+    config = MarianConfig(
+        vocab_size=len(tokens), d_model=32, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=64,
+        decoder_ffn_dim=64, max_position_embeddings=64, pad_token_id=last, eos_token_id=0,
+        decoder_start_token_id=last, forced_eos_token_id=0, bos_token_id=None,
+    )  # fmt: skip
+    MarianMTModel(config).save_pretrained(folder)
+    names = {"source_spm": "source.spm", "target_spm": "target.spm"}
+    settings = {"tokenizer_class": "MarianTokenizer", "model_max_length": 64, **names}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    return resolve_base(BaseConfig(model=str(folder)))
+
+
+@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")  # for what it never calls
+def test_a_marian_of_the_hub_brings_its_two_tokenizers_along(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    lesson = lesson_of(write_hub_marian(tmp_path / "base"), max_length=64, max_target_length=64,
+                       generation={"max_new_tokens": 8})  # fmt: skip
+    source, target = (lesson.rows[1][name] for name in ("source", "target"))
+    assert lesson.tokenizer.decode(source, skip_special_tokens=True) == PAIRS.texts[1]
+    assert "sehr" in lesson.tokenizer.decode(target, skip_special_tokens=True)
+    assert source[-1] == target[-1] == lesson.tokenizer.eos_token_id
+    assert math.isfinite(loss_of(lesson, [0, 1]))
+    lesson.model.save_pretrained(tmp_path / "saved")
+    lesson.tokenizer.save_pretrained(tmp_path / "saved")
+    assert {"source.spm", "target.spm", "vocab.json"} <= {
+        path.name for path in (tmp_path / "saved").iterdir()
+    }
+    assert len(load_translator(tmp_path / "saved")(PAIRS.texts)) == 2
 
 
 def request_of(
