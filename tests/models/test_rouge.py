@@ -2,12 +2,17 @@
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from data_checks.sample_dialogues import DialogueOptions, generate
 from models.corpus import CORPUS_METRICS, corpus_figures
 from models.rouge import common_length, rouge_l
+from records.dialogue import split_answer
+
+LATIN = "The lamp, is 40 euros! It's red; (very) RED - and U.S. made, I'd say... a 3.5-inch"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +40,25 @@ def test_the_bits_count_what_the_recursion_counts() -> None:
     for _ in range(200):
         a, b = (rng.choices("abcd", k=rng.randrange(0, 90)) for _ in range(2))
         assert common_length(a, b) == _plain(a, b)
+
+
+def test_the_library_gives_the_same_in_latin_script() -> None:
+    """On words of a-z and digits; it knows no others, and takes Ä for a space."""
+    library = pytest.importorskip("rouge_score.rouge_scorer", reason="not installed: make install")
+    scorer = library.RougeScorer(["rougeL"], use_stemmer=False)
+    rng = random.Random(5)
+    rows = [row["messages"] for row in generate(DialogueOptions(num=40))]
+    words = LATIN.split()
+    pairs = [(split_answer(a)[1], split_answer(b)[1]) for a, b in pairwise(rows)]
+    pairs += [tuple(" ".join(rng.choices(words, k=rng.randrange(1, 30))) for _ in range(2))
+              for _ in range(200)]  # fmt: skip
+    found = [rouge_l(answer, [right]) for answer, right in pairs]
+    expected = [scorer.score(right, answer)["rougeL"].fmeasure for answer, right in pairs]
+    assert len({round(share, 3) for share in expected}) > 50
+    assert found == [pytest.approx(1e6 * share, abs=0.51) for share in expected]
+    rights = ["a lamp", "the red lamps"]
+    best = scorer.score_multi(rights, "the red lamp")["rougeL"].fmeasure
+    assert rouge_l("the red lamp", rights) == pytest.approx(1e6 * best, abs=0.51)
 
 
 def test_a_corpus_has_the_mean_of_its_items_scores() -> None:
