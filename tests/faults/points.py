@@ -39,17 +39,24 @@ class Points:
 
     def install(self) -> None:
         """Wrap the adapters of this process."""
+        from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
         from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+        from mlflow.store.model_registry.rest_store import RestStore as ServedModelStore
         from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as ModelStore
+        from mlflow.store.tracking.rest_store import RestStore as ServedRunStore
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as RunStore
 
-        from tasks.store import LocalStore
+        from tasks.store import LocalStore, S3Store
 
         for kind, names, prefix in (
             (LocalStore, STORE, "store"),
+            (S3Store, STORE, "store"),
             (RunStore, RUNS, "mlflow"),
+            (ServedRunStore, RUNS, "mlflow"),
             (ModelStore, MODELS, "registry"),
+            (ServedModelStore, MODELS, "registry"),
             (LocalArtifactRepository, ARTIFACTS, "artifacts"),
+            (HttpArtifactRepository, ARTIFACTS, "artifacts"),
         ):
             for name in names:
                 if hasattr(kind, name):

@@ -1,6 +1,10 @@
-"""Services that go away: for a while it costs a delay and not the run; for good, one clear error."""
+"""Services that go away: for a while it costs a delay and not the run; for good, one clear error.
+
+And runs on the real servers that are killed between registering, appending, alias and page.
+"""
 
 import itertools
+import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator
@@ -27,7 +31,23 @@ from tests.world import World
 
 pytest_plugins = ["tests.worlds"]
 
-OUTAGE_TEST_S = 5.0
+IS_FULL = os.environ.get("REFIT_FAULTS") == "all"
+OUTAGE_TEST_S = 60.0 if IS_FULL else 5.0
+PROMOTION = (
+    "registry.create_model_version #1",
+    "store.put_if_absent ledger/{name}/000000000001.json #1",
+    "registry.set_registered_model_alias #1",
+    "registry.set_registered_model_tag #1",
+    "store.write reports/{name}/*/report.html #1",
+    "store.write reports/{name}/*/document.json #1",
+)
+"""What is written from the registration to the page, in this order."""
+KILLS = (
+    [[f"{when} {what}"] for what in PROMOTION for when in ("before", "after")]
+    if IS_FULL
+    else [[f"after {what}" for what in PROMOTION[:2]]]
+)
+"""Each run dies at the first of its points, the next one at the second, and the one after them ends."""
 SECRET = "s3cret-of-the-outage"
 ended: dict[str, Any] = {}
 """How the first run of this file ended on the real servers; every other one must end so."""
@@ -155,7 +175,7 @@ def home(tmp_path: Path, files: Path) -> World:
 
 
 @pytest.mark.service
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_s3_mlflow_and_prefect_away_in_turn_cost_a_delay_and_not_the_run(
     served_zygote: Zygote, real_stack: Stack, stack_processes: Processes, home: World
 ) -> None:
@@ -227,6 +247,26 @@ def check_one_error(said: str, words: str, environment: dict[str, str]) -> None:
     assert "Traceback" not in said
     assert SECRET not in said
     assert environment["AWS_SECRET_ACCESS_KEY"] not in said
+
+
+# -- killed on the real servers ---------------------------------------------------------------------
+
+
+@pytest.mark.service
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", range(len(KILLS)))
+def test_a_promotion_on_the_real_servers_that_is_killed_ends_the_same_when_it_is_run_again(
+    served_zygote: Zygote, real_stack: Stack, home: World, number: int
+) -> None:
+    served = Served(real_stack, f"killed{number}")
+    served.write_recipe(home)
+    for point in KILLS[number]:
+        kill_at = point.format(name=served.name)
+        killed = served_zygote.start(home, "run", RECIPE, kill_at=kill_at, **served.environment)
+        assert killed.wait() == -9, f"{kill_at} did not come: {killed.said}"
+    again = served_zygote.start(home, "run", RECIPE, **served.environment)
+    assert again.wait() == 0, again.said
+    check_ended(served)
 
 
 # -- no room ---------------------------------------------------------------------------------------
