@@ -3,6 +3,7 @@
 import re
 import signal
 import time
+from pathlib import Path
 
 from tests.faults.conftest import RECIPE
 from tests.faults.runs import Zygote
@@ -14,8 +15,11 @@ ARGUMENTS = ("run", RECIPE, "--set", "train.epochs=10")
 
 
 def test_run_ends_within_ten_seconds_of_sigterm_and_goes_on_where_it_stopped(
-    world: World, zygote: Zygote
+    start_world: World, world: World, zygote: Zygote, tmp_path: Path
 ) -> None:
+    undisturbed = start_world.copy_to(tmp_path / "undisturbed")
+    whole = zygote.start(undisturbed, *ARGUMENTS)
+    assert whole.wait() == 0, whole.said
     command = zygote.start(world, *ARGUMENTS)
     command.wait_for("step 22 of 220")
     asked = time.monotonic()
@@ -34,4 +38,5 @@ def test_run_ends_within_ten_seconds_of_sigterm_and_goes_on_where_it_stopped(
     assert again.wait() == 0, again.said
     assert f"going on from the checkpoint of step {found[1]}" in again.said
     assert world.alias == "2"
+    assert world.entries[-1].model_digest == undisturbed.entries[-1].model_digest
     assert not world.path("checkpoints").exists() or not list(world.store.list("checkpoints"))
