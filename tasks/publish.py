@@ -34,6 +34,7 @@ from tasks.payload import open_folder
 from tasks.place import Place
 from tasks.registry import Registry
 from tasks.retries import RETRIED, patient
+from tasks.stamped import read_stamped
 
 log = logging.getLogger("refit")
 
@@ -211,7 +212,7 @@ def publish_evaluation(
     Returns:
         The champion's score in one sentence.
     """
-    evaluation = Evaluation.from_json(place.open().read(evaluation_key))
+    evaluation = read_stamped(place.open(), evaluation_key, Evaluation)
     card = evaluation.card("champion")
     assert card is not None
     said = evaluation_sentence(card, metric)

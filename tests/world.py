@@ -9,6 +9,7 @@ import pytest
 from mlflow.entities import Run
 
 from flows import retrain
+from flows.form import Mode
 from flows.recipe import Recipe, parse_recipe
 from records.data import DataRef
 from records.document import DecisionFile, TrainResult
@@ -80,13 +81,14 @@ class World:
         """Training labels turned round: a challenger that is shown worse."""
         return self.recipe(f"data.train={self.files / 'noisy.csv'}")
 
-    def run(self, recipe: Recipe) -> RunResult:
+    def run(self, recipe: Recipe, mode: Mode = "promote") -> RunResult:
         """The flow itself, as the command line starts it."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("REFIT_HOME", str(self.home))
             patch.delenv("REFIT_STORE", raising=False)
             patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-            return retrain.retrain(recipe.model_dump(mode="json"), actor="ann", reason="")
+            values = recipe.model_dump(mode="json")
+            return retrain.retrain(values, actor="ann", reason="", mode=mode)
 
     def data(self, recipe: Recipe) -> DataRef:
         snapshot = ingest.fn(self.place, recipe.data, recipe.task)

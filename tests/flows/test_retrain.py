@@ -6,12 +6,19 @@ from pathlib import Path
 import mlflow
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterName
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterName,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from deployments.exits import Exit
-from tasks.publish import report_key
+from tasks.ledger import LedgerError
+from tasks.publish import artifact_key, report_key
 from tests.world import NAME, NUM_TEST, RIVAL, World
 
 pytest_plugins = ["tests.worlds"]
@@ -149,3 +156,43 @@ def test_a_part_finished_key_goes_on_and_prefect_shows_what_was_found(promoted: 
     assert {states[name][0] for name in ("decide_challenger", "promote", "publish")} == {
         "Completed"
     }
+
+
+def test_a_dry_run_says_that_it_would_promote_and_leaves_production_alone(promoted: World) -> None:
+    throne, decided = promoted.throne(), len(promoted.index)
+    result = promoted.run(promoted.recipe(RIVAL), mode="dry run")
+    assert (result.outcome, result.version) == ("would_promote", "2")
+    assert Exit.of_outcome(result.outcome) == 0
+    assert promoted.throne() == throne
+    assert len(promoted.index) == decided + 1
+    assert promoted.path(f"reports/{NAME}/{result.decision_digest}/report.html").is_file()
+    last = flow_runs(NAME)[-1].state
+    assert last is not None
+    assert last.name == "Would promote"
+
+
+def test_evaluate_only_scores_the_champion_on_todays_items_and_publishes_it(
+    promoted: World,
+) -> None:
+    throne, decided, trained = promoted.throne(), promoted.index, len(promoted.runs())
+    result = promoted.run(promoted.recipe(RIVAL, "gate.minimum=0.9999"), mode="evaluate only")
+    assert (result.outcome, result.version) == ("evaluated", "2")
+    assert Exit.of_outcome(result.outcome) == 0
+    assert (promoted.throne(), promoted.index) == (throne, decided)
+    assert len(promoted.runs()) == trained, "nothing is trained"
+    run = flow_runs(NAME)[-1]
+    wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+    with get_client(sync_client=True) as client:
+        found = {one.key: one for one in client.read_artifacts(artifact_filter=wanted)}
+    shown = found[artifact_key(NAME, "evaluation")]
+    assert result.summary.removeprefix("Version 2: ") in str(shown.data)
+    assert run.state is not None
+    assert run.state.name == "Evaluated"
+
+
+def test_evaluate_only_without_a_champion_says_so(
+    prefect_server: None, files: Path, tmp_path: Path
+) -> None:
+    world = World(tmp_path / "home", files)
+    with pytest.raises(LedgerError, match="has no champion to evaluate; promote one first"):
+        world.run(world.recipe(), mode="evaluate only")
