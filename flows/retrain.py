@@ -11,6 +11,7 @@ from prefect.states import Completed
 from flows.approval import approved
 from flows.best import with_best_base, with_best_settings
 from flows.costs import Costs
+from flows.fixed import fixed_recipe
 from flows.form import (
     Actor,
     DataUri,
@@ -92,6 +93,7 @@ def retrain(
         How it ended; the run's state is completed and named after the outcome.
     """
     log.setLevel(logging.INFO)  # Prefect takes the rooms' log along, but leaves its level
+    recipe = fixed_recipe(recipe)
     asked = {"data": data, "epochs": epochs, "learning_rate": learning_rate, "strategy": strategy}
     request = Request(
         recipe=parse_recipe(recipe, changed(recipe, **asked)),

@@ -7,6 +7,7 @@ from prefect import flow
 from prefect.states import Completed
 from pydantic import Field
 
+from flows.fixed import check_fixed
 from flows.form import Actor
 from flows.settings import actor as own_name
 from flows.settings import load_place
@@ -46,6 +47,7 @@ def rollback(
 ) -> RunResult:
     """Bring an earlier champion back, bar the present one, and hold promotions until released."""
     log.setLevel(logging.INFO)
+    check_fixed(name=name)
     place = load_place()
     with patience(place.outage_s):
         entry = roll_back(

@@ -5,6 +5,7 @@ import logging
 from prefect import flow
 from prefect.states import Completed
 
+from flows.fixed import fixed_recipe
 from flows.form import RecipeValues
 from flows.recipe import Recipe, parse_recipe
 from flows.schedule import WatchConfig
@@ -30,7 +31,7 @@ def watch(recipe: RecipeValues) -> str:
     log.setLevel(logging.INFO)
     place = load_place()
     with patience(place.outage_s):
-        news = find_news(place, parse_recipe(recipe))
+        news = find_news(place, parse_recipe(fixed_recipe(recipe)))
     name = {"new": "New data", "none": "Nothing new"}.get(news, "Waiting")
     return Completed(name=name, message=SAID[news], data=news)  # type: ignore[return-value]
 

@@ -63,6 +63,25 @@ def require_server() -> None:
         raise NoServer("no Prefect server is named; set PREFECT_API_URL, or start `refit up`")
 
 
+def deployment_parameters() -> dict[str, Any] | None:
+    """What the deployment of the run that goes on here holds; None: the run belongs to none.
+
+    By the run itself: what `prefect.runtime` says can be set from outside, by variables.
+
+    Raises:
+        ObjectNotFound: the deployment is gone.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None:
+        return None
+    with get_client(sync_client=True) as client:
+        return client.read_deployment(run.deployment_id).parameters
+
+
 def recent_runs(most: int = 8) -> tuple[SeenRun, ...]:
     """The latest runs that have left the schedule, oldest first."""
     from prefect.client.orchestration import get_client
