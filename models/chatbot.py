@@ -124,6 +124,11 @@ class Chatbot:
                 self._render(turns[: number + 1], False),
             )
             is_learned = learn_all or number == len(turns) - 1
+            if not asked.startswith(
+                before
+            ):  # the template leaves the thoughts of an old answer out,
+                ids, before = self._start(), ""  # which cannot be learned as it was given, then
+                is_said = [False] * len(ids)
             lead, answer_ids = self._ids(asked[len(before) :]), self._ids(said[len(asked) :])
             last = answer_ids.index(self.stop_id) if self.stop_id in answer_ids else -1
             ids += lead + answer_ids
@@ -150,10 +155,13 @@ class Chatbot:
         return found
 
     def _render(self, messages: Sequence[dict[str, str]], is_asking: bool) -> str:
-        """The dialogue as the template writes it; special tokens that a turn spells out are left out."""
+        """The dialogue as the template writes it; special tokens that a turn spells out are left out.
+
+        A template that knows thoughts (Qwen3's) is asked for none: answers hold none to learn.
+        """
         clean = [{**turn, "content": self._without_tokens(turn["content"])} for turn in messages]
         text: str = self.tokenizer.apply_chat_template(
-            clean, tokenize=False, add_generation_prompt=is_asking
+            clean, tokenize=False, add_generation_prompt=is_asking, enable_thinking=False
         )
         return text
 

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from tokenizers import processors
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from data_checks.sample_dialogues import DialogueOptions, generate
 from models.base import Base, resolve_base
@@ -19,8 +20,10 @@ from models.loss import IGNORED
 from models.scoring import ScoringRequest, score
 from models.scratch import write_scratch
 from models.task_code import Examples
+from models.train import train
 from records.dialogue import Turn, split_answer, turns_of, write_turns
 from records.scores import TestItems
+from tests.tiny_texts import bpe_tokenizer
 
 ROWS = [split_answer(row["messages"])[:2] for row in generate(DialogueOptions(num=60))]
 PROMPTS, ANSWERS = [row[0] for row in ROWS], [row[1] for row in ROWS]
@@ -190,6 +193,90 @@ def test_template_and_stop_token_are_part_of_the_artifact(base: Base, tmp_path: 
     assert chatbot.stop_id == chatbot.tokenizer.eos_token_id
     assert chatbot.model.generation_config.eos_token_id == chatbot.stop_id
     assert chatbot.model.generation_config.max_new_tokens == 9
+
+
+QWEN2_5 = """{%- if messages[0]['role'] == 'system' %}
+    {{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}
+{%- else %}
+    {{- '<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {%- if (message.role == "user") or (message.role == "system" and not loop.first) or (message.role == "assistant" and not message.tool_calls) %}
+        {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\n' }}
+{%- endif %}
+"""
+"""Without its lines about tools."""
+QWEN3 = """{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\n' }}
+    {%- if message.role == 'assistant' and loop.last %}
+        {{- '<think>\n\n</think>\n\n' }}
+    {%- endif %}
+    {{- message.content + '<|im_end|>\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}
+        {{- '<think>\n\n</think>\n\n' }}
+    {%- endif %}
+{%- endif %}
+"""
+"""What it makes of dialogues without tools: thoughts stand in the last answer alone."""
+
+
+def write_qwen(folder: Path, template: str) -> Base:
+    """A tiny Qwen2 with the special tokens of the big ones: no beginning, and turns that end alike."""
+    tokenizer = bpe_tokenizer(iter([*PROMPTS, *ANSWERS]), 600)
+    tokenizer.add_special_tokens(
+        {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
+         "extra_special_tokens": ["<|im_start|>"]}
+    )  # fmt: skip
+    tokenizer.add_tokens(["<think>", "</think>"])  # no special ones, in Qwen3 neither
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
+    )  # fmt: skip
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    return resolve_base(BaseConfig(model=str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("template", "learned"), [(QWEN2_5, 2), (QWEN3, 1)], ids=["qwen2.5", "qwen3"]
+)
+def test_a_qwen_is_trained_with_its_own_template_and_stops_where_it_says(
+    template: str, learned: int, tmp_path: Path
+) -> None:
+    found = Examples(PROMPTS, ANSWERS)
+    values = {"max_length": 192, "metric": "loss_per_token", "generation": {"max_new_tokens": 16}}
+    trained = train(
+        config=TrainConfig.model_validate({**values, "epochs": 1, "batch_size": 64, "precision": "fp32"}),
+        base=write_qwen(tmp_path / "base", template), labels=(), training=found, validation=found,
+        lineage=frozenset(), out=tmp_path / "model", work=tmp_path / "work", task="chat",
+    )  # fmt: skip
+    assert trained.num_steps == 1
+    chatbot = Chatbot.load(tmp_path / "model")
+    assert chatbot.tokenizer.chat_template == template
+    stop = chatbot.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert chatbot.stop_id == chatbot.model.generation_config.eos_token_id == stop
+    ((_, (asked,)),) = chatbot.batches([LONG])
+    assert ("You are Qwen" in chatbot.tokenizer.decode(asked)) is (template == QWEN2_5)
+    ids, targets = chatbot.dialogue(LONG, "Yes.", learn_all=True)
+    said = [target for target in targets if target != IGNORED]
+    assert said.count(stop) == learned, (
+        "an earlier answer counts where it is asked for as it was given"
+    )
+    assert chatbot.tokenizer.decode(said).endswith("Yes.<|im_end|>")
+    assert "<think>" not in chatbot.tokenizer.decode(said)
+    assert ids[: len(asked)] == asked, "learned as it will be asked"
+    assert chatbot.num_truncated == 0
+    assert "<think>" not in chatbot([LONG])[0]
 
 
 def test_a_model_that_fills_in_blanks_cannot_chat(tmp_path: Path) -> None:
