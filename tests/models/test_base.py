@@ -28,6 +28,7 @@ from models.config import BaseConfig, TrainConfig
 from models.errors import SettingExceedsModel, UnknownBase
 from models.predict import Classifier
 from models.task_code import Examples
+from records.base import file_sha256
 from tests.models.trainings import changed, make_base, train_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -244,6 +245,38 @@ def test_a_hub_that_refuses_connections_is_one_error_in_seconds(tmp_path: Path) 
         said, wall_s = ask_hub(tmp_path, HF_ENDPOINT=f"http://127.0.0.1:{taken.getsockname()[1]}")
     assert_says_offline(said)
     assert wall_s < 30
+
+
+def write_hub_cache(home: Path, base: Path) -> Path:
+    """`base` as the hub's client keeps it: blobs by digest, and a snapshot of links to them."""
+    kept = home / "hub" / "models--someone--model"
+    snapshot = kept / "snapshots" / COMMIT
+    for folder in (kept / "blobs", kept / "refs", snapshot):
+        folder.mkdir(parents=True)
+    (kept / "refs" / "main").write_text(COMMIT)
+    for file in base.iterdir():
+        digest = file_sha256(file)
+        shutil.copy(file, kept / "blobs" / digest)
+        (snapshot / file.name).symlink_to(Path("../../blobs") / digest)
+    return snapshot
+
+
+def test_a_hub_id_is_read_from_a_filled_cache_while_the_hub_is_switched_off(tmp_path: Path) -> None:
+    base = make_base(tmp_path / "base")
+    snapshot = write_hub_cache(tmp_path, base.path)
+    code = (
+        "from models.base import resolve_base; from models.config import BaseConfig\n"
+        "from transformers import AutoModel\n"
+        f"found = resolve_base(BaseConfig(model='someone/model', revision='{COMMIT}'))\n"
+        "AutoModel.from_pretrained(found.path, use_safetensors=True)\n"
+        "print(found.uri, found.digest, found.path, found.is_lineage_known)"
+    )
+    variables = {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"HOME": str(tmp_path), **variables}, cwd=ROOT,
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["someone/model", base.digest, str(snapshot), "False"]
 
 
 class Unknowing(http.server.BaseHTTPRequestHandler):
