@@ -124,11 +124,9 @@ class Chatbot:
                 self._render(turns[: number + 1], False),
             )
             is_learned = learn_all or number == len(turns) - 1
-            if not asked.startswith(
-                before
-            ):  # the template leaves the thoughts of an old answer out,
-                ids, before = self._start(), ""  # which cannot be learned as it was given, then
-                is_said = [False] * len(ids)
+            if not asked.startswith(before):
+                # An old answer is written otherwise now, without its thoughts: it is not learned.
+                ids, is_said, before = self._start(), [False] * len(self._start()), ""
             lead, answer_ids = self._ids(asked[len(before) :]), self._ids(said[len(asked) :])
             last = answer_ids.index(self.stop_id) if self.stop_id in answer_ids else -1
             ids += lead + answer_ids
