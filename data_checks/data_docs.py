@@ -64,6 +64,8 @@ def _shortened(validation: Any) -> Any:
             result.result.pop(name, None)
         for name in [n for n in result.result if n.startswith("partial_")]:
             result.result[name] = _escaped((result.result[name] or [])[:NUM_SHOWN_VALUES])
+        for name in {"observed_value", "details"} & set(result.result):
+            result.result[name] = _escaped(result.result[name])
     return short
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from records.personal import mask
+
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
@@ -30,7 +32,7 @@ def rest(share: float) -> float:
 
 
 def few(values: Iterable[object], limit: int = 10) -> str:
-    """The first values, and how many more there are."""
-    names = [str(value) for value in values]
+    """The first values, and how many more there are; personal data is masked."""
+    names = [mask(str(value)) for value in values]
     more = f", and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -7,6 +7,7 @@ import pandas as pd
 from data_checks.rows import ATTRIBUTE
 from records.base import sha256
 from records.dialogue import turns_of
+from records.personal import mask
 from records.task import TASKS, Task
 from records.text import group_of
 
@@ -43,13 +44,14 @@ def _one_id(ids: Sequence[str]) -> str:
 
 
 def slice_column(items: pd.DataFrame, name: str) -> tuple[str, ...]:
-    """The value of a slice column for each item.
+    """The value of a slice column for each item; personal data, which would name a person in the
+    decision, is one value: its kind.
 
     Raises:
         ValueError: it is neither an attribute nor derived.
     """
     if f"{ATTRIBUTE}{name}" in items:
-        return tuple(items[f"{ATTRIBUTE}{name}"].fillna("(none)"))
+        return tuple(map(mask, items[f"{ATTRIBUTE}{name}"].fillna("(none)")))
     if name not in _DERIVED:
         raise ValueError(f"gate.slices.columns: {name!r} is no attribute of the rows")
     return tuple(_DERIVED[name](items))

@@ -11,6 +11,8 @@ Errors of sources, all of them `ValueError` (a bad input, never worth a retry un
 
 from typing import NoReturn
 
+from records.personal import mask
+
 MAX_PROBLEMS = 10
 
 
@@ -23,7 +25,7 @@ class ParseError(SourceError):
 
 
 class Problems:
-    """Gathers what is wrong with one file, so that one error lists it."""
+    """Gathers what is wrong with one file, so that one error lists it; personal data is masked."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -31,7 +33,7 @@ class Problems:
 
     def add(self, problem: str) -> None:
         """Note a problem; the tenth raises."""
-        self._found.append(problem)
+        self._found.append(mask(problem))
         if len(self._found) == MAX_PROBLEMS:
             self._raise("; perhaps there are more")
 
@@ -42,7 +44,7 @@ class Problems:
 
     def fail(self, problem: str) -> NoReturn:
         """Note a problem behind which nothing can be read, and raise."""
-        self._found.append(problem)
+        self._found.append(mask(problem))
         self._raise("")
 
     def _raise(self, end: str) -> NoReturn:

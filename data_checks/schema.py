@@ -10,6 +10,7 @@ from data_checks.config import DataConfig, SplitConfig
 from data_checks.kinds import RowKind
 from data_checks.labelled import Labelled
 from data_checks.rows import ATTRIBUTE
+from records.personal import mask
 from records.text import group_of
 
 TYPES = {
@@ -91,9 +92,10 @@ def is_text(frame: pd.DataFrame, column: str) -> bool:
 
 
 def shown(value: object) -> str:
-    """A value for a terminal: at most 80 characters of it, control characters escaped."""
+    """A value for a terminal: at most 80 characters, control characters escaped, personal data masked."""
     if not isinstance(value, str):
         return "(none)" if value is None or value != value else str(value)
+    value = mask(value)  # before it is cut: half an address would not be found
     start = value[:SHOWN_CHARS]
     escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in start)
     return escaped if len(value) <= SHOWN_CHARS else f"{escaped}… ({len(value):,} characters)"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from records.attribution import Attribution
 from records.document import DecisionDocument
+from records.personal import mask_all, mask_attribution
 from report import origin, scores, training
 from report.html import Html, el, join, note, trusted
 from report.judge import judge
@@ -37,12 +38,15 @@ def render(
     Args:
         document: everything that the run left behind; missing or NaN parts are said, not raised.
         texts: item id -> text, for the flips that may be shown; missing ones are said to be missing.
+            Personal data in them, and in `written`, is masked here.
         written: right and given answers, where they are texts.
         reasons: item id -> what each place of its text added to the challenger's answer.
 
     Returns:
         HTML that encodes to UTF-8 whatever the texts hold.
     """
+    reasons = {i: mask_attribution(texts[i], a) for i, a in reasons.items() if i in texts}
+    texts, written = mask_all(texts), written.masked()
     parts: list[tuple[str, str, Part]] = [
         ("comparison", "Comparison", scores.comparison),
         ("judge", "Judge", judge),

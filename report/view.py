@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from records.decision import MOST_FLIPS, Comparison, Finding, GateRecord
 from records.document import DecisionDocument
+from records.personal import mask_all
 from records.scores import Scorecard
 from records.task import TASKS, TaskFacts, slice_metric
 from report.figures import difference, score, span, tick
@@ -35,6 +36,10 @@ class Written(NamedTuple):
     """Item id -> right answers, one a line."""
     by_role: Mapping[str, Mapping[str, str]] = {}
     """Role -> item id -> what that model wrote."""
+
+    def masked(self) -> "Written":
+        """The same without personal data."""
+        return Written(mask_all(self.right), {r: mask_all(said) for r, said in self.by_role.items()})
 
 
 NOTHING_WRITTEN = Written()

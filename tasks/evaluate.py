@@ -17,6 +17,7 @@ from records.base import Record
 from records.data import DataRef
 from records.decision import LineageOverlap
 from records.evaluation import Candidate, Evaluation
+from records.personal import mask
 from records.policy import SlicePolicy
 from records.scores import Scorecard, TestItems
 from records.task import TASKS, Task
@@ -229,7 +230,7 @@ def run_fresh(module: str, request: Record, scratch: Path) -> bytes | str:
         raise ScoringCrashed(f"{module} was killed by signal {-done.returncode}; run again")
     if done.returncode > 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return f"{module} failed: {lines[-1]}"
+        return f"{module} failed: {mask(lines[-1])}"
     return answered.read_bytes()
 
 
