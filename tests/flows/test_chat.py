@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deployments.inside_commands import why
-from deployments.model_commands import predict, replay
-from flows.recipe import parse_recipe
+from deployments.model_commands import lookup, predict, replay
+from flows.recipe import Recipe, parse_recipe
 from records.evaluation import RunResult
 from tests.consumer import asked_by_consumer
 from tests.judge_server import KEY, JudgeServer, judging
@@ -32,14 +32,7 @@ def judge() -> Iterator[JudgeServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def promoted_run(
-    tmp_path_factory: pytest.TempPathFactory, prefect_server: None, judge: JudgeServer
-) -> tuple[World, RunResult]:
-    """A home whose first chat model was promoted, by its figures and by a judge."""
-    folder = tmp_path_factory.mktemp("chat")
-    world = World(folder / "home", folder)
-    world.home.mkdir()
+def recipe_of(judge: JudgeServer, *overrides: str) -> Recipe:
     values = {
         "name": NAME,
         "task": "chat",
@@ -53,9 +46,20 @@ def promoted_run(
         "gate": {"metric": "exact_match", "minimum": 0.4, "judge": {"url": judge.url, "model": "j"},
                  "slices": {"columns": ["topic", "turns"], "margin": 0.2}},
     }  # fmt: skip
+    return parse_recipe(values, overrides)
+
+
+@pytest.fixture(scope="module")
+def promoted_run(
+    tmp_path_factory: pytest.TempPathFactory, prefect_server: None, judge: JudgeServer
+) -> tuple[World, RunResult]:
+    """A home whose first chat model was promoted, by its figures and by a judge."""
+    folder = tmp_path_factory.mktemp("chat")
+    world = World(folder / "home", folder)
+    world.home.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REFIT_JUDGE_KEY", KEY)
-        return world, world.run(parse_recipe(values))
+        return world, world.run(recipe_of(judge))
 
 
 def test_the_first_chat_model_beats_the_nearest_answer(
@@ -115,3 +119,28 @@ def test_why_names_the_word_that_the_answer_is_about(
     assert most["text"] in ("mirror", "much"), found["pieces"]
     why(world.place, NAME, TEXTS[0], None, as_json=False)
     assert "What the answer costs more" in capsys.readouterr().out
+
+
+def test_a_successor_of_wrong_answers_is_refused_by_figures_slices_and_judge(
+    promoted_run: tuple[World, RunResult],
+    judge: JudgeServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world, first = promoted_run
+    before = world.throne()
+    monkeypatch.setenv("REFIT_JUDGE_KEY", KEY)
+    result = world.run(
+        recipe_of(judge, "data.train=sample:dialogues?num=500&wrong=1", "train.epochs=3")
+    )
+    assert result.outcome == "refused", result.summary
+    assert world.throne() == before
+    file = world.decision(result.decision_digest)
+    assert replay(file) == "reproduces"
+    states = {finding.rule: finding.state for finding in file.decision.findings}
+    assert states["champion"] == states["anchor"] == states["judge:champion"] == "refused"
+    slices = {rule: state for rule, state in states.items() if rule.startswith("slice:")}
+    assert "refused" in slices.values(), "a loss is shown in a part of the test as well"
+    assert {rule.partition("=")[0] for rule in slices} == {"slice:topic", "slice:turns"}
+    lookup(world.place, NAME, as_json=False)
+    assert f"models:/{NAME}/{first.version}" in capsys.readouterr().out
