@@ -31,6 +31,11 @@ OTHER = ("train={epochs: 1, max_length: 48}", "gate={minimum: 9}")
 
 LANGUAGE = ("task=language_modeling", "data={source: notes.txt}", *OTHER)
 
+OF_LABELS = (
+    "data={source: pairs.csv, text: source, label: target}", "base.model=./encoder",
+    "train={epochs: 1, max_length: 48}", "gate={minimum: 0.5}",
+)  # fmt: skip
+
 CHAT = ("task=chat", "data={source: talks.jsonl, messages: messages}", *OTHER)
 
 
@@ -176,6 +181,43 @@ def test_an_answer_of_which_nothing_is_said_leaves_room_to_the_question(
     recipe = parse_recipe(values, overrides)
     assert recipe.train.generation.max_new_tokens == tokens
     assert not recipe.train.shared_length_problem
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("train.lora.targets=[q_prj]",), "'q_prj' is no linear layer of './translator'; did you"),
+        (
+            (*LANGUAGE, "base.model=./decoder", "train.lora.targets=[c_atn, fc]"),
+            "'fc' is no linear layer of './decoder'; did you mean 'c_fc'?",
+        ),
+        (
+            ("task=classification", *OF_LABELS, "train.lora.targets=[quer]"),
+            "'quer' is no linear layer of './encoder'; did you mean 'query'?",
+        ),
+        (
+            ("task=multilabel", *OF_LABELS, "train.lora.targets=[zzz]"),
+            "'zzz' is no linear layer of './encoder'; known: dense, key, query, value",
+        ),
+    ],
+    ids=["translation", "language_modeling", "classification", "multilabel"],
+)
+def test_adapters_on_layers_that_are_not_there_are_refused_in_every_task(
+    session: Terminal, overrides: tuple[str, ...], said: str
+) -> None:
+    assert said in refused(session, "run", *overrides, "train.strategy=lora")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [("", 4), ("   ", 4), ("An answer.", 0)], ids=["none", "blank", "some"]
+)
+def test_a_prompt_without_its_answer_is_refused_by_name(
+    session: Terminal, answer: str, code: int
+) -> None:
+    rows = [f"What is {i}?,{answer if i % 2 else f'It is {i}.'}" for i in range(600)]
+    (session.folder / "asked.csv").write_text("\n".join(["prompt,answer", *rows]), "utf-8")
+    said = refused(session, "check", "task=chat", "data={source: asked.csv}", *OTHER, code=code)
+    assert ("nulls:answer" in said) is bool(code)
 
 
 @pytest.mark.parametrize(
