@@ -1,7 +1,9 @@
 """The flow end to end on a real Prefect server and a real registry."""
 
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -17,7 +19,10 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from deployments.exits import Exit
-from tasks.ledger import LedgerError
+from flows import retrain
+from records.ledger import LedgerEntry
+from tasks.ledger import ChampionChanged, LedgerError, append
+from tasks.promote import draft_entry, promote
 from tasks.publish import artifact_key, report_key
 from tests.world import NAME, NUM_TEST, RIVAL, World
 
@@ -116,10 +121,11 @@ def test_refusal_whose_page_a_killed_run_never_wrote_is_said_again_with_its_page
 def test_same_recipe_again_is_unchanged_in_seconds_and_leaves_no_trace(promoted: World) -> None:
     throne, keys = promoted.throne(), sorted(promoted.store.list())
     num_runs = len(promoted.runs())
-    started = time.monotonic()
     result = promoted.run(promoted.recipe())
-    assert time.monotonic() - started < 20
     assert result.outcome == "unchanged"
+    took_s = flow_runs(NAME)[-1].total_run_time.total_seconds()
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert 0 < took_s < 5 * crowd, f"{took_s:.1f} s in the flow"
     assert Exit.of_outcome(result.outcome) == 0
     assert result.version == "2"
     assert promoted.throne() == throne
@@ -135,6 +141,53 @@ def test_the_champions_own_digest_is_unchanged_and_never_judged(promoted: World)
     assert "byte for byte" in result.summary
     assert promoted.throne() == throne
     assert promoted.index == decided
+
+
+class Intruders:
+    """In the place of `promote`: whoever else puts a model live just before it, so many times."""
+
+    def __init__(self, world: World, num_times: int) -> None:
+        self.world, self.num_times, self.num_calls = world, num_times, 0
+
+    def __call__(self, *args: Any) -> LedgerEntry:
+        self.num_calls += 1
+        if self.num_calls <= self.num_times:
+            entries = self.world.entries
+            back = next(e for e in reversed(entries) if e.model_digest != entries[-1].model_digest)
+            draft = draft_entry(
+                action="override", actor="eve", reason="", version=back.version,
+                model_digest=back.model_digest, model_uri=back.model_uri,
+            )  # fmt: skip
+            append(self.world.store, NAME, draft, decided_against=entries[-1])
+        return promote(*args)
+
+
+def test_who_comes_second_judges_again_against_the_new_champion(
+    promoted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intruders = Intruders(promoted, num_times=1)
+    monkeypatch.setattr(retrain, "promote", intruders)
+    result = promoted.run(promoted.recipe(RIVAL))
+    assert (result.outcome, intruders.num_calls) == ("promoted", 2), result.summary
+    first, _, other, last = promoted.entries
+    assert (other.action, other.model_digest) == ("override", first.model_digest)
+    assert (last.action, last.replaces) == ("promote", other.model_digest)
+    record = promoted.decision(last.decision_digest).record
+    assert record.ledger_sequence == other.sequence == 3
+    assert record.champion is not None
+    assert record.champion.model_digest == other.model_digest
+    assert promoted.alias == last.version == result.version
+
+
+def test_who_comes_second_each_time_gives_up_after_three(
+    promoted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intruders = Intruders(promoted, num_times=99)
+    monkeypatch.setattr(retrain, "promote", intruders)
+    with pytest.raises(ChampionChanged, match="changed 3 times; run again"):
+        promoted.run(promoted.recipe(RIVAL))
+    assert intruders.num_calls == retrain.MAX_DECISIONS == 3
+    assert [entry.action for entry in promoted.entries[2:]] == ["override"] * 3
 
 
 def test_a_rival_as_good_as_the_champion_is_promoted_after_it(promoted: World) -> None:

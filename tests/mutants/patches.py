@@ -13,6 +13,7 @@ LEDGER = ("tests/tasks/test_ledger.py",)
 JUDGING = ("tests/models/test_judging.py",)
 LEASE = ("tests/tasks/test_lease.py",)
 CHECKPOINTS = ("tests/tasks/test_checkpoints.py",)
+RETRAIN = ("tests/flows/test_retrain.py",)
 
 
 @dataclass(frozen=True)
@@ -389,5 +390,21 @@ PATCHES = (
         "",
         CHECKPOINTS,
         "pins and local",
+    ),
+    Patch(
+        "judge once, whoever came first",
+        "flows/retrain.py",
+        "for _ in range(MAX_DECISIONS):",
+        "for _ in range(1):",
+        RETRAIN,
+        "comes_second",
+    ),
+    Patch(
+        "judge again without end",
+        "flows/retrain.py",
+        "MAX_DECISIONS = 3",
+        "MAX_DECISIONS = 30",
+        RETRAIN,
+        "comes_second",
     ),
 )

@@ -20,7 +20,7 @@ from rich.table import Table
 from tests.mutants.patches import PATCHES, Patch
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("records", "models", "tasks", "tests", "pyproject.toml")
+COPIED = ("records", "models", "tasks", "flows", "tests", "pyproject.toml")
 TIMEOUT_S = 300
 CAUGHT = "caught"
 SURVIVED = "SURVIVED"
