@@ -1,9 +1,12 @@
 """Whatever happens to the registry, the alias ends where the ledger says; or nothing is touched."""
 
 import json
+import shutil
 
 import pytest
+from typer.testing import CliRunner
 
+from deployments.cli import app
 from deployments.model_commands import lookup
 from flows.reconcile import ReconcileFailed, reconcile_all
 from records.ledger import LedgerEntry
@@ -32,6 +35,21 @@ def test_reconcile_brings_back_an_alias_that_was_moved_by_hand(promoted: World) 
     promoted.registry.set_alias(NAME, "1")
     assert reconcile.fn(promoted.place, NAME) == "2"
     assert promoted.throne() == before
+
+
+def test_reconcile_as_a_command_brings_the_alias_back_and_says_the_version(
+    promoted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFIT_HOME", str(promoted.home))
+    for name in ("REFIT_STORE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    before = promoted.throne()
+    for arguments, said in (((), "@champion is version 2"), (("--json",), '"version": "2"')):
+        promoted.registry.set_alias(NAME, "1")
+        done = CliRunner().invoke(app, ["reconcile", NAME, *arguments])
+        assert done.exit_code == 0, done.output
+        assert said in done.output
+        assert promoted.throne() == before
 
 
 def test_reconcile_brings_back_an_alias_that_was_removed(promoted: World) -> None:
@@ -207,6 +225,27 @@ def test_reconcile_mends_an_mlflow_that_was_restored_from_before_everything(
     result = promoted.run(promoted.recipe(RIVAL))
     assert (result.outcome, promoted.alias) == ("promoted", "2")
     assert looked_up(promoted, capsys)["version"] == "2"
+
+
+def test_reconcile_mends_an_mlflow_restored_from_before_the_last_promotion(
+    promoted: World, adopted_world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Mirror and alias are those of entry 1, and version 2 is not there yet."""
+    live = promoted.entries[-1]
+    shutil.copy(adopted_world.home / "mlflow.db", promoted.home / "mlflow.db")
+    registry = Registry(promoted.place)
+    assert registry.mirrored_head(NAME)[0] == 1
+    assert (promoted.alias, len(registry.versions(NAME))) == ("1", 1)
+    assert reconcile.fn(promoted.place, NAME) == "2"
+    assert promoted.alias == "2"
+    assert registry.mirrored_head(NAME) == (2, live.digest)
+    first, second = registry.versions(NAME)
+    assert first.tags[TAG_DIGEST] == promoted.entries[0].model_digest
+    assert second.tags[TAG_DIGEST] == live.model_digest
+    assert looked_up(promoted, capsys)["version"] == "2"
+    after = promoted.throne()
+    assert reconcile.fn(promoted.place, NAME) == "2"
+    assert promoted.throne() == after
 
 
 def test_reconcile_flow_mends_what_it_can_and_names_all_that_it_cannot(
