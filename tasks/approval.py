@@ -1,6 +1,8 @@
 """Approvals in the store: asked once per decision, answered once, expired to refused.
 
 `approvals/<name>/<decision>/ask.json` and `answer.json`, both put-if-absent: the first one counts.
+Both are stamped, for an approver's name goes into the ledger; those of older versions were not, and
+are read as they are.
 """
 
 import logging
@@ -9,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from records.approval import Answer, Ask
 from tasks.decide import DecisionError, read_decision
-from tasks.objects import MissingObject, Store
+from tasks.objects import CorruptObject, MissingObject, Store
+from tasks.stamped import put_stamped, read_stamped
 
 log = logging.getLogger("refit")
 
@@ -29,8 +32,8 @@ def ask(store: Store, name: str, decision_digest: str, flow_run_id: str, hours: 
         expires=(now + timedelta(hours=hours)).isoformat(timespec="seconds"),
     )
     key = _key(name, decision_digest, "ask")
-    store.put_if_absent(key, new.to_json())
-    return Ask.from_json(store.read(key))
+    put_stamped(store, key, new)
+    return _read_ask(store, key)
 
 
 def answer(
@@ -41,10 +44,11 @@ def answer(
     Raises:
         NotAsked: nobody asked, or there is another answer already.
         DecisionError: the decision's bytes were changed.
+        CorruptObject: the ask's or the answer's were.
     """
     read_decision(store, name, decision_digest)
     try:
-        asked = Ask.from_json(store.read(_key(name, decision_digest, "ask")))
+        asked = _read_ask(store, _key(name, decision_digest, "ask"))
     except MissingObject as exc:
         raise NotAsked(
             f"decision {decision_digest[:12]} of {name!r} does not wait for approval"
@@ -66,19 +70,26 @@ def read_answer(store: Store, asked: Ask) -> Answer | None:
     """The answer; where the time is over without one, the clock's refusal. None: wait on."""
     key = _key(asked.name, asked.decision_digest, "answer")
     if store.exists(key):
-        return Answer.from_json(store.read(key))
+        return read_stamped(store, key, Answer, may_be_bare=True)
     if datetime.now(UTC) < datetime.fromisoformat(asked.expires):
         return None
     _put(store, asked, False, "", f"nobody answered until {asked.expires}")
-    return Answer.from_json(store.read(key))
+    return read_stamped(store, key, Answer, may_be_bare=True)
 
 
 def asks(store: Store, name: str = "") -> Iterator[tuple[Ask, Answer | None]]:
-    """Everything that was asked, of one model or of all, with its answer."""
+    """Everything that was asked, of one model or of all, with its answer; a damaged one is said and
+    passed over: it must not stop what looks after all models."""
     for key in store.list(f"approvals/{name}" if name else "approvals"):
-        if key.endswith("/ask.json"):
-            asked = Ask.from_json(store.read(key))
-            yield asked, read_answer(store, asked)
+        if not key.endswith("/ask.json"):
+            continue
+        try:
+            asked = _read_ask(store, key)
+            given = read_answer(store, asked)
+        except CorruptObject as exc:
+            log.error("%s", exc)
+            continue
+        yield asked, given
 
 
 def asked_before(store: Store, name: str, flow_run_id: str) -> Ask | None:
@@ -96,7 +107,11 @@ def _put(store: Store, asked: Ask, is_approved: bool, approver: str, reason: str
         reason=reason,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    store.put_if_absent(_key(asked.name, asked.decision_digest, "answer"), given.to_json())
+    put_stamped(store, _key(asked.name, asked.decision_digest, "answer"), given)
+
+
+def _read_ask(store: Store, key: str) -> Ask:
+    return read_stamped(store, key, Ask, may_be_bare=True)
 
 
 def _key(name: str, decision_digest: str, what: str) -> str:

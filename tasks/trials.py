@@ -19,6 +19,7 @@ from records.task import labels_in
 from tasks.check import read_split
 from tasks.place import Place
 from tasks.registry import Registry
+from tasks.stamped import read_stamped, write_stamped
 from tasks.train import examples_of
 
 
@@ -56,7 +57,7 @@ class Trials:
         """The trial of this name: from the store, or made now."""
         key = f"searches/{self._key}/{trial_name}.json"
         if self._store.exists(key):
-            return Trial.from_json(self._store.read(key))
+            return read_stamped(self._store, key, Trial, may_be_bare=True)
         trial = make()
         with self._registry.training_run(
             experiment=self._name,
@@ -65,7 +66,7 @@ class Trials:
             tags=self._tags,
         ) as run:
             run.log_points(_curve(trial, self._metric))
-        self._store.write(key, trial.to_json())
+        write_stamped(self._store, key, trial)
         return trial
 
 

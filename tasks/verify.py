@@ -18,11 +18,14 @@ from tasks.ledger import LedgerCorrupt, history, verify
 from tasks.objects import MissingObject, Store
 from tasks.payload import MANIFEST, find_damage
 from tasks.publish import report_key
-from tasks.stamped import stamp_problem
+from tasks.stamped import is_bare, stamp_problem
 from tasks.trash import copy_to_trash
 
 PAYLOADS = ("snapshots", "data", "bases", "models", "checkpoints")
 STAMPED = ("trains", "scores", "costs", "evaluations", "judgements", "registered")
+STAMPED_LATER = ("approvals", "searches")
+"""Of these, older versions wrote records without a stamp, which nothing can check."""
+ASKED = "`refit verify --set-aside`, then run the recipe again: the person is asked again"
 AGAIN = "`refit verify --set-aside`, then run the recipe again: it is made anew"
 COPY = "restore it from a copy of the store; it cannot be computed again"
 FROM_REPORT = "`refit verify --set-aside` takes it from its report"
@@ -54,7 +57,8 @@ def find_all_damage(store: Store, scratch: Path) -> Iterator[Damage]:
         for key in keys[top]:
             if key.endswith(f"/{MANIFEST}"):
                 yield from _payload_damage(store, key.removesuffix(f"/{MANIFEST}"), live, scratch)
-    for key in (*(k for top in STAMPED for k in keys[top]), *keys["decisions"]):
+    stamped = (key for top in (*STAMPED, *STAMPED_LATER) for key in keys[top])
+    for key in (*stamped, *keys["decisions"]):
         yield from _record_damage(store, key)
     for name in names:
         yield from _ledger_damage(store, name)
@@ -95,8 +99,11 @@ def _record_damage(store: Store, key: str) -> Iterator[Damage]:
     parts = key.split("/")
     damaged = partial(Damage, key=key, unit=key)
     if parts[0] != "decisions" or parts[2] == "index":
-        if (problem := stamp_problem(store.read(key))) is not None:
-            yield damaged(what=problem, mend=AGAIN)
+        content = store.read(key)
+        if parts[0] in STAMPED_LATER and is_bare(content):
+            return
+        if (problem := stamp_problem(content)) is not None:
+            yield damaged(what=problem, mend=ASKED if parts[0] == "approvals" else AGAIN)
         return
     try:
         read_decision(store, parts[1], parts[2])

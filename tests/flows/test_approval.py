@@ -7,6 +7,7 @@ from flows.approval import approved
 from tasks.approval import NotAsked, answer, asks
 from tasks.changes import override, rebase
 from tasks.ledger import LedgerError
+from tasks.stamped import write_stamped
 from tests.world import NAME, RIVAL, World
 
 pytest_plugins = ["tests.worlds"]
@@ -58,7 +59,7 @@ def test_an_approval_does_not_outlive_the_champion_it_was_given_against(
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "f")
     key = f"approvals/{NAME}/{first}/ask.json"
     asked = next(a for a, _ in asks(promoted.store, NAME) if a.decision_digest == first)
-    promoted.store.write(key, asked.model_copy(update={"flow_run_id": "f"}).to_json())
+    write_stamped(promoted.store, key, asked.model_copy(update={"flow_run_id": "f"}))
     late = approved(promoted.store, NAME, again.decision_digest, 1.0, lambda: "")
     assert late is not None
     assert not late.is_approved

@@ -5,16 +5,53 @@ from pathlib import Path
 
 import pytest
 
+from records.approval import Answer
 from records.base import file_sha256
-from tasks.objects import CorruptObject
+from records.evaluation import IndexEntry
+from records.search import Trial
+from tasks.approval import answer, ask, asks
+from tasks.checkpoints import CheckpointWriter
+from tasks.decide import decide_challenger
+from tasks.judge import Verdict
+from tasks.objects import CorruptObject, Store
+from tasks.payload import put_folder
+from tasks.projection import note_version
+from tasks.stamped import write_stamped
 from tasks.verify import Damage, find_all_damage, set_aside
 from tests.world import NAME, RIVAL, World, flip_byte
 
 pytest_plugins = ["tests.worlds"]
 
-CHECKED = (
-    "snapshots", "data", "models", "trains", "scores", "costs", "evaluations", "decisions", "ledger",
-)  # fmt: skip
+CHECKED = {
+    "snapshots", "data", "bases", "models", "checkpoints", "trains", "scores", "costs",
+    "evaluations", "judgements", "registered", "decisions", "ledger", "approvals", "searches",
+}  # fmt: skip
+ANSWER = "approvals/{}/{}/answer.json"
+
+
+def add_the_rest(world: World, folder: Path) -> None:
+    """One of each kind that a plain promotion leaves none of behind."""
+    store, live = world.store, world.entries[-1]
+    for name in ("checkpoint-7", "base"):
+        (folder / name).mkdir()
+        (folder / name / "numbers.json").write_text("{}")
+    put_folder(store, "bases/drawn", folder / "base")
+    with CheckpointWriter(store, live.train_key) as writer:
+        writer.put(folder / "checkpoint-7")
+    verdict = Verdict(letter="A", num_tokens=1, reply_digest="d")
+    write_stamped(store, f"judgements/{live.model_digest}/asked/d.json", verdict)
+    trial = Trial(
+        number=0, seed=1, settings={}, state="finished", points=((1, 0.5),), best_value=0.5,
+        wall_s=1.0,
+    )  # fmt: skip
+    write_stamped(store, "searches/s/trial-0.json", trial)
+    note_version(store, NAME, live, "9")
+    ask(store, NAME, live.decision_digest, "", 1.0)
+    approve(store, live.decision_digest)
+
+
+def approve(store: Store, digest: str) -> Answer:
+    return answer(store, NAME, digest, is_approved=True, approver="Ann Lee", reason="read it")
 
 
 def damage_in(world: World, tmp_path: Path) -> list[Damage]:
@@ -30,7 +67,9 @@ def mend(world: World, tmp_path: Path) -> list[bool]:
 
 
 def test_every_byte_of_the_store_is_covered(promoted: World, tmp_path: Path) -> None:
-    """All but what nothing is computed from: reports, names, pins, MLflow's own files."""
+    """All but what nothing is decided from: reports, outputs, names, attempts, pins, locks, the watcher's."""
+    add_the_rest(promoted, tmp_path)
+    assert {key.split("/")[0] for key in promoted.store.list()} >= CHECKED
     assert damage_in(promoted, tmp_path) == []
     for key in list(promoted.store.list()):
         if key.split("/")[0] not in CHECKED:
@@ -44,6 +83,42 @@ def test_every_byte_of_the_store_is_covered(promoted: World, tmp_path: Path) -> 
         assert all(d.mend for d in found)
         path.write_bytes(before)
     assert damage_in(promoted, tmp_path) == []
+
+
+def test_changed_approver_is_never_read_and_stops_nobody_else(
+    promoted: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An approval is made twice: one is changed, the other was written before there were stamps."""
+    store = promoted.store
+    changed, older = (entry.decision_digest for entry in (promoted.entries[-1], second(promoted)))
+    given = {}
+    for digest in (changed, older):
+        ask(store, NAME, digest, "", 1.0)
+        given[digest] = approve(store, digest)
+    path = promoted.path(ANSWER.format(NAME, changed))
+    path.write_bytes(path.read_bytes().replace(b"Ann Lee", b"Eve Lee"))
+    store.write(ANSWER.format(NAME, older), given[older].to_json())
+
+    assert [found for _, found in asks(store)] == [given[older]]
+    assert "was changed: its bytes are not those of its sha256" in caplog.text
+    with pytest.raises(CorruptObject, match=f"approvals/{NAME}/{changed}/answer.json was changed"):
+        approve(store, changed)
+    (found,) = damage_in(promoted, tmp_path)
+    assert found.key == ANSWER.format(NAME, changed)
+    assert "the person is asked again" in found.mend
+    assert mend(promoted, tmp_path) == [True]
+    assert approve(store, changed).approver == "Ann Lee"
+
+
+def second(world: World) -> IndexEntry:
+    """A decision beside the champion's: the rival's."""
+    recipe = world.recipe(RIVAL)
+    rival = world.train(recipe)
+    entry, _ = decide_challenger.fn(
+        world.place, NAME, world.data(recipe), world.evaluate(recipe, rival),
+        recipe.gate.policy, "1", rival.train_key,
+    )  # fmt: skip
+    return entry
 
 
 def test_what_a_rerun_makes_anew_is_set_aside_and_made_anew(
