@@ -1,10 +1,11 @@
-"""Who may ask an HTTP service of ours: loopback only, or whoever knows its password."""
+"""Who may ask an HTTP service of ours (loopback only, or whoever knows its password), and its end."""
 
 import base64
 import secrets
+import signal
 from collections.abc import Callable
 
-from fastapi import HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 
 from deployments.exits import UsageError
 
@@ -34,3 +35,12 @@ def check_host(host: str, password: str, variable: str) -> None:
         raise UsageError(
             f"--host {host} lets other machines ask; set {variable} first, or leave it out"
         )
+
+
+def answer(app: FastAPI, *, host: str, port: int) -> None:
+    """Answer until Ctrl-C or SIGTERM; what has begun is answered to its end."""
+    import uvicorn
+
+    # uvicorn raises the signal again once it has ended in good order: no reason to die by it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    uvicorn.run(app, host=host, port=port, log_level="warning")

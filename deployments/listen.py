@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus
 from fastapi import Depends, FastAPI, HTTPException, Request
 
 from deployments.exits import UsageError
-from deployments.gatekeeper import check_host, gatekeeper
+from deployments.gatekeeper import answer, check_host, gatekeeper
 from flows.recipe import Recipe
 from tasks.background import in_background
 from tasks.objects import split_s3
@@ -151,8 +151,6 @@ def listen(recipes: Sequence[Recipe], *, host: str, port: int, quiet_s: float, t
     Raises:
         UsageError: no recipe is concerned, or other machines could ask without a token.
     """
-    import uvicorn
-
     check_host(host, token, "REFIT_LISTEN_TOKEN")
     watched = [r for r in recipes if r.watch is not None and any(_s3_uris(r))]
     if not watched:
@@ -163,4 +161,4 @@ def listen(recipes: Sequence[Recipe], *, host: str, port: int, quiet_s: float, t
     names = ", ".join(recipe.name for recipe in watched)
     log.info("notifications for %s are taken on http://%s:%d/", names, host, port)
     with doorbell.attended():
-        uvicorn.run(make_app(watched, doorbell, token), host=host, port=port, log_level="warning")
+        answer(make_app(watched, doorbell, token), host=host, port=port)

@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from deployments.exits import UsageError
-from deployments.gatekeeper import check_host, gatekeeper
+from deployments.gatekeeper import answer, check_host, gatekeeper
 from models.task_code import Predictor, task_code
 from records.ledger import LedgerEntry
 from tasks.background import in_background
@@ -165,8 +165,6 @@ def serve(place: Place, name: str, *, host: str, port: int, every_s: float, pass
     Raises:
         UsageError: there is no champion, or other machines could ask without a password.
     """
-    import uvicorn
-
     check_host(host, password, "REFIT_SERVE_PASSWORD")
     throne = Throne(place, name)
     throne.look()
@@ -176,4 +174,4 @@ def serve(place: Place, name: str, *, host: str, port: int, every_s: float, pass
         "version %s of %s answers on http://%s:%d/docs", throne.live.entry.version, name, host, port
     )
     with throne.watched(every_s):
-        uvicorn.run(make_app(throne, password), host=host, port=port, log_level="warning")
+        answer(make_app(throne, password), host=host, port=port)

@@ -2,10 +2,15 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -13,10 +18,14 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
+import deployments.serve
 from deployments.exits import UsageError
-from deployments.serve import MAX_TEXTS, Throne, make_app, serve
+from deployments.local.processes import answers, free_port
+from deployments.serve import MAX_TEXTS, WARM_UP, Throne, make_app, serve
 from models.predict import Classifier
 from tasks.changes import override, retire, roll_back
+from tests.terminal import ROOT
+from tests.waiting import wait_for
 from tests.world import NAME, World, flip_byte
 
 pytest_plugins = ["tests.worlds"]
@@ -105,6 +114,56 @@ def test_no_request_fails_and_none_is_mixed_while_the_champion_moves_ten_times(
     assert failures == []
     assert len(seen) == 2, seen
     assert len(promoted.entries) == 2 + NUM_MOVES
+
+
+def test_the_command_answers_by_the_new_champion_and_ends_on_sigterm(
+    promoted: World, tmp_path: Path
+) -> None:
+    port, log = free_port(), tmp_path / "log"
+    command = [sys.executable, "-m", "deployments.cli", "serve", NAME, "--port", str(port)]
+    environment = {**os.environ, "REFIT_HOME": str(promoted.home), "OMP_NUM_THREADS": "1"}
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            [*command, "--every", "0.1"], cwd=ROOT, env=environment, stdout=out, stderr=out
+        ) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        try:
+            wait_for(lambda: process.poll() is not None or answers(port, "/health"))
+            first = client.post("/predict", json={"texts": TEXTS})
+            version = move(promoted)
+            wait_for(lambda: client.get("/health").json()["version"] == version)
+            second = client.post("/predict", json={"texts": TEXTS})
+        finally:
+            process.terminate()
+        assert process.wait(120) == 0, log.read_text("utf-8")
+    assert [first.headers["x-refit-version"], second.headers["x-refit-version"]] == ["2", version]
+    assert version == "1"
+    digests = [entry.model_digest for entry in promoted.entries[1:]]
+    assert [found.headers["x-refit-digest"] for found in (first, second)] == digests
+
+
+def test_a_new_champion_is_asked_once_before_it_answers_anybody(
+    promoted: World, throne: Throne, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Recorded:
+        """Notes what it is asked, and who answers others meanwhile."""
+
+        def predict(self, texts: tuple[str, ...]) -> list[dict[str, str]]:
+            asked.append((texts, throne.live and throne.live.entry.version))
+            return [{} for _ in texts]
+
+    recorded = SimpleNamespace(predictor=lambda folder: Recorded())
+    monkeypatch.setattr(deployments.serve, "task_code", lambda task: recorded)
+    version = move(promoted)
+    throne.look()
+    assert asked == [(WARM_UP, "2")]
+    assert throne.live is not None
+    assert isinstance(throne.live.predictor, Recorded)
+    assert throne.live.entry.version == version
 
 
 def mixed(answer: httpx.Response, expected: dict[str, np.ndarray]) -> str:

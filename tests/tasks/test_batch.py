@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -220,6 +221,7 @@ def test_the_command_is_killed_and_run_again(adopted: World, tmp_path: Path) -> 
     assert killed.returncode == -signal.SIGKILL
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert re.search(r"6,000 of 6,000 rows answered, [1-9][\d,]*/s", done.stderr)
     assert 1000 <= json.loads(done.stdout)["of an earlier run"] < 6000
     answers = read_answers(target)
     assert [a["text"] for a in answers] == texts
