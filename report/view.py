@@ -39,7 +39,9 @@ class Written(NamedTuple):
 
     def masked(self) -> "Written":
         """The same without personal data."""
-        return Written(mask_all(self.right), {r: mask_all(said) for r, said in self.by_role.items()})
+        return Written(
+            mask_all(self.right), {r: mask_all(said) for r, said in self.by_role.items()}
+        )
 
 
 NOTHING_WRITTEN = Written()
