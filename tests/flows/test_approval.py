@@ -1,19 +1,50 @@
 """gate.approval: required: a person has the last word, in time, about what the gate decided."""
 
+from typing import Any
+from uuid import UUID
+
 import pytest
+from prefect.client.orchestration import get_client
 
 from deployments.exits import Exit
 from flows.approval import approved
+from flows.reconcile import expire
 from tasks.approval import NotAsked, answer, asks
 from tasks.changes import override, rebase
 from tasks.ledger import LedgerError
 from tasks.stamped import write_stamped
+from tests.deployed import carry_out, deployed, start
 from tests.world import NAME, RIVAL, World
 
 pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
 
 REQUIRED = "gate.approval=required"
+
+
+def suspended(world: World) -> UUID:
+    """A run of a deployment that waits for a person."""
+    run_id = start(deployed(world.recipe(RIVAL, REQUIRED)))
+    state = carry_out(run_id, world).state
+    assert state is not None
+    assert state.name == "Suspended", state
+    return run_id
+
+
+def resume(run_id: UUID, **form: str) -> str:
+    """What Prefect says to whoever resumes a run by its API with the form filled in so."""
+    with get_client(sync_client=True) as client:
+        path, body = {"id": run_id}, {"run_input": form}
+        answer = client.request("POST", "/flow_runs/{id}/resume", path_params=path, json=body)
+    found: str = answer.raise_for_status().json()["status"]
+    return found
+
+
+def state_of(run_id: UUID) -> tuple[str, str]:
+    """Name and message of the run's state."""
+    with get_client(sync_client=True) as client:
+        state: Any = client.read_flow_run(run_id).state
+    return state.name, state.message
 
 
 def test_nothing_is_promoted_before_a_person_approves_and_the_ledger_names_them(
@@ -41,6 +72,45 @@ def test_what_a_person_refused_or_nobody_answered_is_refused(promoted: World) ->
     assert expired is not None
     assert (expired.approver, expired.is_approved) == ("", False)
     assert "nobody answered" in expired.reason
+    assert promoted.throne() == throne
+
+
+def test_a_suspended_run_goes_on_only_by_a_whole_form_and_a_refusal_declines(
+    promoted: World,
+) -> None:
+    throne, run_id = promoted.throne(), suspended(promoted)
+    whole = {"decision": "refuse", "approver": "Ann Lee", "reason": "wrong labels"}
+    for form in (
+        {},
+        {**whole, "approver": "A"},
+        {**whole, "reason": "no"},
+        {**whole, "decision": "perhaps"},
+    ):
+        assert resume(run_id, **form) == "REJECT", form
+    assert state_of(run_id)[0] == "Suspended"
+    assert resume(run_id, **whole) == "ACCEPT"
+    state = carry_out(run_id, promoted).state
+    assert state is not None
+    assert state.name == "Declined"
+    ((_, given),) = asks(promoted.store, NAME)
+    assert given is not None
+    assert (given.is_approved, given.approver, given.reason) == (False, "Ann Lee", "wrong labels")
+    assert promoted.throne() == throne
+
+
+def test_a_suspended_run_that_nobody_answers_in_time_is_ended_as_declined(
+    promoted: World,
+) -> None:
+    throne, run_id = promoted.throne(), suspended(promoted)
+    expire(promoted.place)
+    assert state_of(run_id)[0] == "Suspended", "there is time left"
+    ((asked, given),) = asks(promoted.store, NAME)
+    assert (asked.flow_run_id, given) == (str(run_id), None)
+    over = asked.model_copy(update={"expires": "2026-01-01T00:00:00+00:00"})
+    promoted.store.write(f"approvals/{NAME}/{asked.decision_digest}/ask.json", over.to_json())
+    expire(promoted.place)
+    assert state_of(run_id) == ("Declined", f"nobody answered until {over.expires}")
+    assert resume(run_id, decision="approve", approver="Bob", reason="late") == "ABORT"
     assert promoted.throne() == throne
 
 
