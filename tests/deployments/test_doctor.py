@@ -10,9 +10,12 @@ import psutil
 import pytest
 from packaging.requirements import Requirement
 
-from deployments.access import open_doors
+from deployments.access import doors, open_doors
 from deployments.doctor import Finding, _tried, judge_version
+from deployments.local.stack import Stack
+from flows.settings import load_place
 from tasks.place import Place
+from tests.client_of import client_of
 from tests.terminal import terminal
 
 LOOKED_AT = {"python", "torch", "prefect", "mlflow", "store", "base model", "processor"}
@@ -113,7 +116,7 @@ def test_servers_that_let_strangers_in_are_warned_of_where_others_can_reach_them
     with http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
-        def doors(host: str) -> list[str]:
+        def found(host: str) -> list[str]:
             url = f"http://{host}:{server.server_port}"
             place = Place(
                 home=str(tmp_path), store_uri="s3://bucket/store", s3_endpoint_url=url,
@@ -121,10 +124,23 @@ def test_servers_that_let_strangers_in_are_warned_of_where_others_can_reach_them
             )  # fmt: skip
             return [door.service for door in open_doors(place, f"{url}/api")]
 
-        far, near = doors(own_address()), doors("localhost")
+        far, near = found(own_address()), found("localhost")
         server.shutdown()
     assert near == []
     assert far == (["prefect", "mlflow", "store"] if status == 200 else [])
+
+
+@pytest.mark.slow
+@pytest.mark.service
+def test_real_servers_without_passwords_answer_a_stranger_and_s3_does_not(
+    real_stack: Stack,
+) -> None:
+    """With passwords: see tests/behaviour/test_guarded_stack.py."""
+    with client_of(real_stack.environment()):
+        found = list(doors(load_place(), real_stack.prefect_url))
+    assert [(door.service, door.is_open) for door in found] == [
+        ("prefect", True), ("mlflow", True), ("store", False),
+    ]  # fmt: skip
 
 
 def test_a_warning_is_marked_and_fails_nothing() -> None:
