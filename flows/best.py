@@ -17,7 +17,9 @@ def with_best_base(
     if not recipe.base.candidates:
         return recipe, None
     with costs.step("choose"):
-        found = choose_base(place, recipe.registered_name, data, recipe.base, recipe.train)
+        found = choose_base(
+            place, recipe.registered_name, data, recipe.base, recipe.train, costs.allowance()
+        )
     return recipe.model_copy(update={"base": recipe.base.candidates[found.best]}), found
 
 
@@ -30,6 +32,13 @@ def with_best_settings(
     key = train_key(data, base, recipe.train)
     with costs.step("search"):
         found = search_settings(
-            place, recipe.registered_name, data, recipe.base, recipe.train, recipe.search, key
+            place,
+            recipe.registered_name,
+            data,
+            recipe.base,
+            recipe.train,
+            recipe.search,
+            key,
+            costs.allowance(),
         )
     return recipe.model_copy(update={"train": tuned(recipe.train, found)}), found

@@ -23,7 +23,8 @@ from models.config import (
     TrainConfig,
 )
 from records.address import holds_userinfo, without_userinfo
-from records.base import Record
+from records.base import Record, is_empty
+from records.cost import Budget
 from records.live import LivePolicy
 from records.policy import LOSSES
 from records.task import TASKS, Task
@@ -68,6 +69,12 @@ class Recipe(Record):
         None, description="Settings of train to try first; the best ones train the challenger."
     )
     gate: GateConfig
+    budget: Budget | None = Field(
+        None,
+        exclude_if=is_empty,
+        description="What a run may take: one that would exceed it, or does, ends with exit code 2 and "
+        "promotes nothing; with a larger budget it goes on from there.",
+    )
     schedule: ScheduleConfig | None = Field(None, description="When it runs by itself.")
     watch: WatchConfig | None = Field(None, description="Runs when its data has new rows.")
     live: LivePolicy | None = Field(
@@ -337,6 +344,12 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
         yield (
             "train.budget_s: a training that it cuts is not kept for later, and gate.approval: "
             "required answers later; leave one of them out"
+        )
+    cut_s, limit_s = recipe.train.budget_s, recipe.budget and recipe.budget.wall_s
+    if cut_s and limit_s and limit_s <= cut_s:
+        yield (
+            f"budget.wall_s: {limit_s:g} ends the run before train.budget_s={cut_s:g} cuts its "
+            "training; raise one or lower the other"
         )
     for field in ("group_by", "time"):
         value = getattr(recipe.split, field)

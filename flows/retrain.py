@@ -1,8 +1,7 @@
 """retrain: a recipe becomes a decision; a new champion, or a refusal that says why."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from prefect import flow
@@ -10,6 +9,7 @@ from prefect.states import Completed
 
 from flows.approval import approved
 from flows.best import with_best_base, with_best_settings
+from flows.contest import candidates, incumbents
 from flows.costs import Costs
 from flows.fixed import fixed_recipe
 from flows.form import (
@@ -26,7 +26,7 @@ from flows.form import (
 )
 from flows.judged import judged, try_judge
 from flows.recipe import Recipe, parse_recipe
-from flows.said import say_counts, say_power
+from flows.said import say_cost, say_counts, say_power
 from flows.settings import actor as own_name
 from flows.settings import load_place
 from flows.streak import tell_streak
@@ -34,7 +34,7 @@ from models.power import power_table
 from records.approval import Answer
 from records.data import DataRef
 from records.document import DecisionDocument, Outcome, TrainResult, report_path
-from records.evaluation import Candidate, IndexEntry, RunResult
+from records.evaluation import IndexEntry, RunResult
 from records.ledger import LedgerEntry
 from records.search import SearchResult
 from report.card import model_card
@@ -47,7 +47,6 @@ from tasks.lease import AlreadyRunning, lease
 from tasks.ledger import (
     ChampionChanged,
     LedgerError,
-    anchor,
     champion,
     check_claim,
     history,
@@ -95,8 +94,10 @@ def retrain(
     log.setLevel(logging.INFO)  # Prefect takes the rooms' log along, but leaves its level
     recipe = fixed_recipe(recipe)
     asked = {"data": data, "epochs": epochs, "learning_rate": learning_rate, "strategy": strategy}
+    parsed = parse_recipe(recipe, changed(recipe, **asked))
     request = Request(
-        recipe=parse_recipe(recipe, changed(recipe, **asked)),
+        recipe=parsed,
+        costs=Costs(parsed.budget),
         place=load_place(),
         mode=mode,
         actor=actor or own_name(),
@@ -118,11 +119,11 @@ class Request:
     """
 
     recipe: Recipe
+    costs: Costs
     place: Place
     mode: Mode
     actor: str
     reason: str
-    costs: Costs = field(default_factory=Costs)
     choice: SearchResult | None = None
     search: SearchResult | None = None
 
@@ -177,7 +178,9 @@ def make_and_judge(request: Request, data: DataRef, key: str) -> RunResult:
     """Train the challenger, and judge it anew where the champion changes meanwhile."""
     recipe, place, name = request.recipe, request.place, request.name
     with request.costs.step("train"):
-        challenger = train_challenger(place, name, data, recipe.base, recipe.train, key)
+        challenger = train_challenger(
+            place, name, data, recipe.base, recipe.train, key, request.costs.allowance()
+        )
     for _ in range(MAX_DECISIONS):
         try:
             return judge(request, data, challenger)
@@ -248,9 +251,11 @@ def judge(request: Request, data: DataRef, challenger: TrainResult) -> RunResult
         )
     document = describe(request, data, challenger, entry)
     outcome, version = act(request, document)
-    with costs.step("report"):
-        ended = {"outcome": outcome, "model_version": version, "costs": costs.steps()}
-        path = publish(place, document.model_copy(update=ended))
+    ended = {"outcome": outcome, "model_version": version, "costs": costs.steps()}
+    document = document.model_copy(update=ended)
+    with costs.step("report", may_stop=False):
+        path = publish(place, document)
+    say_cost(document)
     return RunResult(
         name=request.name,
         outcome=outcome,
@@ -311,29 +316,6 @@ def ask_person(request: Request, document: DecisionDocument) -> Answer | None:
         document.decision_digest,
         request.recipe.gate.approval_hours,
         show,
-    )
-
-
-def candidates(challenger: TrainResult, entries: tuple[LedgerEntry, ...]) -> tuple[Candidate, ...]:
-    """The challenger first, then the champion and the anchor, where there are any."""
-    own = Candidate(
-        role="challenger",
-        model_digest=challenger.model_digest,
-        model_key=challenger.model_key,
-    )
-    return own, *incumbents(entries)
-
-
-def incumbents(entries: tuple[LedgerEntry, ...]) -> tuple[Candidate, ...]:
-    """The champion and the anchor, where there are any."""
-    others: Mapping[str, LedgerEntry | None] = {
-        "champion": champion(entries),
-        "anchor": anchor(entries) if champion(entries) else None,
-    }
-    return tuple(
-        Candidate(role=role, model_digest=entry.model_digest, model_key=entry.model_uri)
-        for role, entry in others.items()
-        if entry is not None
     )
 
 

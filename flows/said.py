@@ -5,6 +5,8 @@ import logging
 from flows.recipe import Recipe
 from models.power import power_table
 from records.data import DataRef
+from records.document import DecisionDocument
+from report.cost import cost_sentence
 
 log = logging.getLogger("refit")
 
@@ -30,3 +32,8 @@ def say_power(recipe: Recipe, data: DataRef) -> None:
             "80%% takes %s test items, or margin %.3f",
             100 * row.chance, 100 * row.discordance, row.say_items(recipe.gate.rule), row.margin_for_80,
         )  # fmt: skip
+
+
+def say_cost(document: DecisionDocument) -> None:
+    """Log what the decision took."""
+    log.info("it took %s", cost_sentence(document.total))

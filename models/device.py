@@ -30,6 +30,11 @@ def device_class() -> str:
     return f"cuda:{torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"
 
 
+def num_cards() -> int:
+    """CUDA cards at hand."""
+    return int(torch.cuda.device_count())
+
+
 def has_bf16() -> bool:
     """Whether bf16 products are native: a CUDA card, or a processor with AMX or AVX512-BF16."""
     if torch.cuda.is_available():

@@ -5,7 +5,8 @@ ValueError
     ├── UnknownBase           the base model cannot be found, verified or loaded
     ├── SettingExceedsModel   a setting that the base, or this machine, cannot take
     ├── AdapterDiffers        a merged adapter answers otherwise than it did beside the weights
-    └── TrainingDiverged      the loss is not finite
+    ├── TrainingDiverged      the loss is not finite
+    └── OverBudget            more than the recipe's `budget` allows; what is stored goes on with more
 RuntimeError
 └── TrainingInterrupted       SIGTERM ended a training; a rerun continues it
 """
@@ -25,6 +26,10 @@ class SettingExceedsModel(ModelError):
 
 class TrainingDiverged(ModelError):
     """The training or validation loss became NaN or infinite."""
+
+
+class OverBudget(ModelError):
+    """A run would exceed the recipe's `budget`, or has. What it finished, and its last step, are kept."""
 
 
 class TrainingInterrupted(RuntimeError):

@@ -16,7 +16,13 @@ class Stop:
 
     def __init__(self) -> None:
         self.is_asked = False
+        self.cause: Exception | None = None
+        """Why, where it was not SIGTERM."""
         self._may_raise = False
+
+    def ask(self, cause: Exception) -> None:
+        """End after this step, as SIGTERM would, for a reason of our own."""
+        self.is_asked, self.cause = True, cause
 
     @contextmanager
     def listening(self) -> Iterator[None]:

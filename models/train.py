@@ -52,6 +52,7 @@ class Trained:
     dtype: str
     device: str
     wall_s: float
+    num_tokens: int
     samples_per_s: float
     tokens_per_s: float
     peak_memory_bytes: int
@@ -73,6 +74,7 @@ def train(
     task: Task = "classification",
     on_log: Callable[[CurvePoint], None] = lambda point: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_start: Callable[[Progress], None] = lambda progress: None,
     on_checkpoint: Callable[[Path], None] | None = None,
     resume_from: Path | None = None,
 ) -> Trained:
@@ -91,7 +93,9 @@ def train(
         work: scratch folder.
         task: what is learned.
         on_log: receives every point of the curve as it comes.
-        on_progress: called after every optimiser step.
+        on_progress: called after every optimiser step; where it raises OverBudget, the training ends
+            as by SIGTERM, and raises that.
+        on_start: called before the first step with all that there is to do; what it raises is raised.
         on_checkpoint: takes over the folder of each checkpoint; None: none are written, and
             SIGTERM is left to others.
         resume_from: folder of a checkpoint, verified.
@@ -101,6 +105,7 @@ def train(
         UnknownBase: the base cannot be loaded for the task.
         TrainingDiverged: a loss is NaN or infinite.
         TrainingInterrupted: SIGTERM came; the last step's checkpoint was handed over.
+        OverBudget: `on_start` or `on_progress` said so; after a step its checkpoint was handed over.
     """
     hide_loading_bars()
     set_seed(config.seed)
@@ -114,6 +119,7 @@ def train(
         lesson=lesson,
         report_point=on_log,
         report_progress=on_progress,
+        report_start=on_start,
         checkpoint_every_s=config.checkpoint_every_s if on_checkpoint else None,
         stop=Stop(),
     )
@@ -135,6 +141,7 @@ def train(
         dtype=training_dtype(config.precision),
         device=device_class(),
         wall_s=wall_s,
+        num_tokens=watch.num_tokens,
         samples_per_s=num_rows / watch.train_s,
         tokens_per_s=watch.num_tokens / watch.train_s,
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -156,7 +163,7 @@ def _run(
     with trainer.watch.stop.listening():
         trainer.run(resume_from)
     if not trainer.watch.is_finished:
-        raise TrainingInterrupted(
+        raise trainer.watch.stop.cause or TrainingInterrupted(
             f"SIGTERM ended the training after step {trainer.state.global_step} of "
             f"{trainer.state.max_steps}; run again: it continues there"
         )
@@ -174,7 +181,7 @@ def _build_trainer(
     steps = _steps_of_tokens(lesson.lengths, config)
     steps_per_epoch = len(steps) if steps else math.ceil(len(rows) / rows_per_step)
     num_steps = max(1, math.ceil(steps_per_epoch * config.epochs))
-    watch.steps_per_epoch = steps_per_epoch
+    watch.steps_per_epoch, watch.tokens_per_epoch = steps_per_epoch, sum(lesson.lengths)
     watch.validate_every = max(1, math.ceil(steps_per_epoch / config.evaluations_per_epoch))
     trainer = StepTrainer(
         model=model,

@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from models.adapt import load_moved, moved_state
 from models.config import TrainConfig
-from models.errors import TrainingDiverged
+from models.errors import OverBudget, TrainingDiverged
 from models.lesson import Lesson
 from models.stop import Stop, StopAsked
 from records.document import CurvePoint
@@ -26,6 +26,9 @@ class Progress:
     step: int
     num_steps: int
     loss: float
+    num_tokens: int
+    """Trained on so far, before a checkpoint too."""
+    num_tokens_left: int
     tokens_per_s: float
     seconds_left: float
 
@@ -37,6 +40,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         config: the recipe's `train`.
         lesson: what is learned, and how it is validated.
         report_point, report_progress: where curve and progress go.
+        report_start: told before the first step what there is to do.
         checkpoint_every_s: seconds between checkpoints, epochs' ends aside; None: there are none.
         stop: ends the training after a step, with a checkpoint.
     """
@@ -48,6 +52,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         lesson: Lesson,
         report_point: Callable[[CurvePoint], None],
         report_progress: Callable[[Progress], None],
+        report_start: Callable[[Progress], None],
         checkpoint_every_s: float | None,
         stop: Stop,
     ) -> None:
@@ -55,10 +60,12 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.lesson = lesson
         self.report_point = report_point
         self.report_progress = report_progress
+        self.report_start = report_start
         self.checkpoint_every_s = checkpoint_every_s
         self.stop = stop
         self.validate_every = 1
         self.steps_per_epoch = 1
+        self.tokens_per_epoch = 0
         self.batch_limit = config.batch_tokens or config.batch_size
         """Rows, or tokens, that pass through the model at once; halved when memory runs out."""
         self.is_finished = False
@@ -84,6 +91,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._since = self._saved_at = time.monotonic()
+        self.report_start(self._progress(state))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Average, report progress, validate when it is time, and ask for checkpoints."""
@@ -185,15 +193,26 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         return budget_s is not None and time.monotonic() - self.started >= budget_s
 
     def _report(self, state: Any) -> None:
+        """Tell how far it is; whoever is told may end it, and its last step is kept."""
+        try:
+            self.report_progress(self._progress(state))
+        except OverBudget as exc:
+            if self.checkpoint_every_s is None:  # nobody takes one
+                raise
+            self.stop.ask(exc)
+
+    def _progress(self, state: Any) -> Progress:
         elapsed_s = self._elapsed_s()
-        self.report_progress(
-            Progress(
-                step=state.global_step,
-                num_steps=state.max_steps,
-                loss=self._loss,
-                tokens_per_s=self.num_tokens / max(elapsed_s, 1e-9),
-                seconds_left=elapsed_s / state.global_step * (state.max_steps - state.global_step),
-            )
+        num_left = state.max_steps - state.global_step
+        num_tokens = round(self.tokens_per_epoch * state.max_steps / self.steps_per_epoch)
+        return Progress(
+            step=state.global_step,
+            num_steps=state.max_steps,
+            loss=self._loss,
+            num_tokens=self.num_tokens,
+            num_tokens_left=max(0, num_tokens - self.num_tokens),
+            tokens_per_s=self.num_tokens / max(elapsed_s, 1e-9),
+            seconds_left=elapsed_s / max(1, state.global_step) * num_left,
         )
 
     def _is_checkpoint_due(self, state: Any) -> bool:

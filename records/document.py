@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from records.base import Record, is_empty
+from records.cost import Spent, StepCost
 from records.data import DataRef
 from records.decision import Decision, GateRecord
 from records.search import SearchResult
@@ -23,15 +24,6 @@ class CurvePoint(Record):
     name: str
     """loss, learning_rate, grad_norm, validation_loss, validation_<metric>."""
     value: float
-
-
-class StepCost(Record):
-    """What one step of the flow cost."""
-
-    step: str
-    wall_s: float
-    cpu_s: float
-    peak_memory_bytes: int
 
 
 class TrainResult(Record):
@@ -62,6 +54,13 @@ class TrainResult(Record):
     mlflow_run_id: str = ""
     is_cut: bool = Field(False, exclude_if=is_empty)
     """Whether `train.budget_s` ended it; its train key is then its own, and nobody else finds it."""
+    strategy: str = Field("", exclude_if=is_empty)
+    num_tokens: int = Field(0, exclude_if=is_empty)
+    """Trained on, in all its steps."""
+    spent: Spent | None = Field(None, exclude_if=is_empty)
+    """All that it took, in every run that it took, as far as its checkpoints know."""
+    spent_before: Spent | None = Field(None, exclude_if=is_empty)
+    """What of it earlier runs took than the one that finished it."""
 
 
 class PowerRow(Record):
@@ -111,6 +110,17 @@ class DecisionDocument(Record):
     actor: str = ""
     reason: str = ""
     time: str
+
+    @property
+    def earlier(self) -> Spent:
+        """What earlier runs took of the training that this decision is about."""
+        is_made_here = any(cost.step == "train" and cost.num_tokens for cost in self.costs)
+        return (self.train.spent_before if is_made_here else self.train.spent) or Spent()
+
+    @property
+    def total(self) -> Spent:
+        """What the decision took: this run's steps, and the training's share of earlier runs."""
+        return sum(self.costs, self.earlier)
 
 
 def report_path(decision_digest: str) -> str:

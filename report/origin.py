@@ -1,4 +1,4 @@
-"""Where everything came from: data, power, cost, lineage, recipe."""
+"""Where everything came from: data, power, lineage, recipe."""
 
 import json
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ from records.document import DecisionDocument
 from records.task import TASKS
 from records.text import NORMALISE_VERSION
 from report.charts import bar
-from report.figures import count, counted, metric_name, moment, percent, plain, seconds, size
+from report.figures import count, counted, metric_name, moment, percent, plain
 from report.html import Html, code, details, el, join, note, own_text, pairs, table
 
 MAX_LABELS = 12
@@ -143,42 +143,6 @@ def power(document: DecisionDocument) -> Html:
         ),
         table(heads, rows, numeric=frozenset({0, 1, 2, 4, 5})),
     )
-
-
-def cost(document: DecisionDocument) -> Html:
-    """Time and memory of each step, training speed, and what the model costs to run."""
-    longest = max((c.wall_s for c in document.costs), default=0.0) or 1.0
-    rows = [
-        (
-            own_text(c.step),
-            seconds(c.wall_s),
-            seconds(c.cpu_s),
-            size(c.peak_memory_bytes),
-            bar(c.wall_s / longest, f"{c.step}: {seconds(c.wall_s)}"),
-        )
-        for c in document.costs
-    ]
-    heads = ("Step", "Time", "Processor time", "Peak memory", "Time, drawn")
-    steps = table(heads, rows, numeric=frozenset({1, 2, 3}), class_="bars")
-    return join(steps if rows else note("No cost was measured."), _speed(document))
-
-
-def _speed(document: DecisionDocument) -> Html:
-    train, budgets = document.train, document.file.record.budgets
-    speed = f"{plain(train.samples_per_s)} samples/s, {plain(train.tokens_per_s)} tokens/s"
-    rows: list[tuple[str, str | None]] = [
-        ("Training", f"{seconds(train.wall_s)} on {train.device} in {train.dtype}"),
-        ("Training speed", speed),
-        ("Training's peak memory", size(train.peak_memory_bytes)),
-    ]
-    if budgets:
-        latency = None if budgets.latency_p95_ms is None else budgets.latency_p95_ms / 1000
-        rows += [
-            ("Latency at batch 1 (p95)", seconds(latency)),
-            ("Peak memory when serving", size(budgets.peak_memory_bytes)),
-            ("Size of the model's files", size(budgets.artifact_bytes)),
-        ]
-    return pairs(rows)
 
 
 def lineage(document: DecisionDocument) -> Html:

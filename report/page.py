@@ -6,6 +6,7 @@ from records.attribution import Attribution
 from records.document import DecisionDocument
 from records.personal import mask_all, mask_attribution
 from report import origin, scores, training
+from report.cost import cost
 from report.html import Html, el, join, note, trusted
 from report.judge import judge
 from report.reasons import NO_REASONS
@@ -61,7 +62,7 @@ def render(
         ("reasons", "Reasons", lambda d: reasons_part(d, texts, reasons)),
         ("data", "Data", origin.data),
         ("power", "Power", origin.power),
-        ("cost", "Cost", origin.cost),
+        ("cost", "Cost", cost),
         ("lineage", "Lineage", origin.lineage),
         ("recipe", "Recipe", origin.recipe),
     ]

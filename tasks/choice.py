@@ -21,6 +21,7 @@ from models.search import best_trial
 from records.base import digest_of
 from records.data import DataRef
 from records.search import SearchResult, Trial
+from tasks.budget import Allowance
 from tasks.place import Place
 from tasks.registry import RegistryError
 from tasks.retries import RETRIED
@@ -36,7 +37,12 @@ class NoCandidate(ModelError):
 
 @task(name="choose-candidate", task_run_name="choose the base model", **RETRIED)
 def choose_base(
-    place: Place, name: str, data: DataRef, base: BaseConfig, config: TrainConfig
+    place: Place,
+    name: str,
+    data: DataRef,
+    base: BaseConfig,
+    config: TrainConfig,
+    allowance: Allowance | None = None,
 ) -> SearchResult:
     """Halve the candidates round by round; trial i is that of candidate i.
 
@@ -44,10 +50,12 @@ def choose_base(
         place, name, data: as for the training.
         base: the recipe's `base`, with candidates.
         config: the recipe's `train`.
+        allowance: what the run may take; None: no limit.
 
     Raises:
         NoCandidate: one cannot be had, or does not fit task or settings.
         ModelError: every candidate diverged.
+        OverBudget: a short training would exceed the allowance, or has; those before are kept.
     """
     found = find_candidates(place, data, base, config)
     config, first = probe_config(config), base.probe_rows or PROBE_ROWS
@@ -62,7 +70,7 @@ def choose_base(
         rounds.append({})
         for i in left:
             option, num_rows = base.candidates[i], (size, first)
-            make = partial(_probe, place, data, found[i], option, config, i, num_rows)
+            make = partial(_probe, place, data, found[i], option, config, i, num_rows, allowance)
             trial = rounds[-1][i] = made.get(f"{number:02d}-{i:04d}", make)
             log.info("round %d of %d, %d rows: %s, %s %s", number + 1, len(sizes), size,
                      option.name, config.metric, trial.best_value)  # fmt: skip
@@ -115,9 +123,10 @@ def _probe(
     config: TrainConfig,
     number: int,
     num_rows: tuple[int, int],
+    allowance: Allowance | None,
 ) -> Trial:
     """Candidate `number` on so many training and validation rows."""
-    tried = try_out(place, data, found, config, num_rows=num_rows)
+    tried = try_out(place, data, found, config, num_rows=num_rows, allowance=allowance)
     value = tried.best_value
     return Trial(
         number=number,

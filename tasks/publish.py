@@ -61,7 +61,9 @@ def publish(place: Place, document: DecisionDocument) -> str:
     path.write_text(page, "utf-8", errors="replace")
     (folder / "document.json").write_bytes(document.to_json())
     run_id = document.train.mlflow_run_id
-    Registry(place).log_artifacts(run_id, folder, f"decisions/{digest[:12]}")
+    registry = Registry(place)
+    registry.log_cost(run_id, document.total)
+    registry.log_artifacts(run_id, folder, f"decisions/{digest[:12]}")
     show_decision(document, report_links(place, document))
     key = report_key(name, digest)
     store.write(key.replace("document.json", "report.html"), page.encode("utf-8", "replace"))

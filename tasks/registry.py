@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import mlflow
 import requests
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -23,6 +23,7 @@ from mlflow.types import ColSpec, Schema
 
 from models.classification import load_pipeline
 from records.address import without_userinfo
+from records.cost import Spent
 from records.data import DataRef
 from records.document import CurvePoint
 from records.ledger import LedgerEntry
@@ -180,6 +181,17 @@ class Registry:
             log.warning("MLflow has no run %s any more; the page is in the store only", run_id)
             return
         self.client.log_artifacts(run_id, str(folder), artifact_path)
+
+    @served
+    def log_cost(self, run_id: str, spent: Spent) -> None:
+        """Write what a decision took beside the training's own figures; a run that is gone has none."""
+        if not self.has_run(run_id):
+            return
+        now_ms = int(time.time() * 1000)
+        figures = spent.model_dump(exclude={"energy_method"})
+        metrics = [Metric(f"cost_{name}", value, now_ms, 0) for name, value in figures.items()]
+        tags = [RunTag("refit.energy_method", spent.energy_method)]
+        self.client.log_batch(run_id, metrics=metrics, tags=tags)
 
     @served
     def run_url(self, run_id: str) -> str:

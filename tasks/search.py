@@ -13,6 +13,7 @@ from models.search import Proposal, best_trial
 from records.base import digest_of
 from records.data import DataRef
 from records.search import SearchResult, Trial
+from tasks.budget import Allowance
 from tasks.place import Place
 from tasks.retries import RETRIED
 from tasks.train import find_base
@@ -30,6 +31,7 @@ def search_settings(
     config: TrainConfig,
     search: SearchConfig,
     train_key: str,
+    allowance: Allowance | None = None,
 ) -> SearchResult:
     """All trials of a search; those that are in the store are not made again.
 
@@ -37,9 +39,11 @@ def search_settings(
         place, name, data, base, config: as for the training.
         search: the recipe's `search`.
         train_key: of the recipe's own settings.
+        allowance: what the run may take; None: no limit.
 
     Raises:
         ModelError: every trial diverged.
+        OverBudget: a trial would exceed the allowance, or has; those before are kept.
     """
     key, found = search_key(search, train_key), find_base(place, base, data)
     made = Trials(place, name, key, config.metric, {"trials": search.trials})
@@ -52,7 +56,7 @@ def search_settings(
                 search.budget_s, len(trials), search.trials,
             )  # fmt: skip
             break
-        make = partial(_try, place, data, found, config, search, tuple(trials))
+        make = partial(_try, place, data, found, config, search, tuple(trials), allowance)
         trial = made.get(f"{len(trials):04d}", make)
         trials.append(trial)
         log.info(
@@ -94,9 +98,10 @@ def _try(
     config: TrainConfig,
     search: SearchConfig,
     earlier: tuple[Trial, ...],
+    allowance: Allowance | None,
 ) -> Trial:
     proposal = Proposal(config, search, earlier)
-    tried = try_out(place, data, base, proposal.config, judge=proposal.note)
+    tried = try_out(place, data, base, proposal.config, judge=proposal.note, allowance=allowance)
     return Trial(
         number=proposal.number,
         seed=proposal.seed,

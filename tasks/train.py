@@ -13,12 +13,16 @@ from models.device import training_identity
 from models.scratch import scratch_key, write_scratch
 from models.task_code import Examples, task_code
 from models.train import Trained, train
+from models.watch import Progress
 from records.base import digest_of, file_sha256
+from records.cost import Spent
 from records.data import DataRef
 from records.document import CurvePoint, TrainResult
 from records.task import TASKS
+from tasks.budget import Allowance, Guard, is_like, spent_at
 from tasks.check import read_split
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
+from tasks.decide import read_index
 from tasks.kept import kept_task, was_found
 from tasks.objects import Store
 from tasks.payload import has_folder, open_folder, put_folder
@@ -91,7 +95,13 @@ def train_key(data: DataRef, base_digest: str, config: TrainConfig) -> str:
 
 @kept_task(name="train", run_name="fine-tune the challenger")
 def train_challenger(
-    place: Place, name: str, data: DataRef, base: BaseConfig, config: TrainConfig, key: str
+    place: Place,
+    name: str,
+    data: DataRef,
+    base: BaseConfig,
+    config: TrainConfig,
+    key: str,
+    allowance: Allowance | None = None,
 ) -> TrainResult:
     """Fine-tune and store the challenger, or take the one that this key already made.
 
@@ -101,6 +111,7 @@ def train_challenger(
 
     Raises:
         ModelError: a setting or the base model is wrong, or the training diverged.
+        OverBudget: it would take more than the allowance, or has; a run with more goes on.
         TrainingInterrupted: SIGTERM came; a rerun goes on.
     """
     store = place.open()
@@ -109,6 +120,9 @@ def train_challenger(
         was_found(f"this training was done before: model {done.model_digest[:8]}")
         return done
     found = find_base(place, base, data)
+    start = find_checkpoint(store, key, place.cache)
+    speed = _known_speed(store, name, found, config) if allowance else None
+    guard = Guard(config, allowance, earlier=spent_at(start), speed=speed)
     with place.scratch() as scratch:
         out = scratch / "model"
         with Registry(place).training_run(
@@ -118,9 +132,9 @@ def train_challenger(
             tags={"refit.snapshot": data.snapshot.snapshot_digest, "refit.base": found.digest},
         ) as run:
             run.log_dataset(data)
-            trained = _train(place, data, found, config, key, out, scratch / "work")
+            trained = _train(place, data, found, config, key, out, start, guard)
             run.log_points(trained.curve)
-            result = _describe(trained, key, out, found, config, run.run_id)
+            result = _describe(trained, key, out, found, config, run.run_id, guard)
             if config.budget_s is not None:
                 run.tag("refit.is_cut", str(result.is_cut))
         # Nothing of this key in it: another key may make the same bytes, and they are one payload.
@@ -155,12 +169,28 @@ def _result_key(train_key: str) -> str:
 
 
 def _train(
-    place: Place, data: DataRef, base: Base, config: TrainConfig, key: str, out: Path, work: Path
+    place: Place,
+    data: DataRef,
+    base: Base,
+    config: TrainConfig,
+    key: str,
+    out: Path,
+    start: Path | None,
+    guard: Guard,
 ) -> Trained:
     store = place.open()
     training = read_split(store, data.split("train"), place.cache)
     validation = read_split(store, data.split("validation"), place.cache)
-    with shown_progress() as on_progress, CheckpointWriter(store, key) as checkpoints:
+    with shown_progress() as show, CheckpointWriter(store, key) as checkpoints:
+
+        def on_progress(now: Progress) -> None:
+            show(now)
+            guard.step(now)
+
+        def put(folder: Path) -> None:
+            guard.note(folder)
+            checkpoints.put(folder)
+
         return train(
             config=config,
             base=base,
@@ -169,13 +199,20 @@ def _train(
             validation=examples_of(validation),
             lineage=lineage_of(training) | lineage_of(validation),
             out=out,
-            work=work,
+            work=out.parent / "work",
             task=data.task,
             on_log=partial(_log_validation, config.metric),
             on_progress=on_progress,
-            on_checkpoint=checkpoints.put,
-            resume_from=find_checkpoint(store, key, place.cache),
+            on_start=guard.start,
+            on_checkpoint=put,
+            resume_from=start,
         )
+
+
+def _known_speed(store: Store, name: str, base: Base, config: TrainConfig) -> Spent | None:
+    """What the last decided training like this one took; None where there is none."""
+    results = (read_result(store, e.train_key) for e in reversed(read_index(store, name)))
+    return next((r.spent for r in results if r and is_like(r, base.digest, config)), None)
 
 
 def lineage_of(rows: pd.DataFrame) -> frozenset[str]:
@@ -192,7 +229,13 @@ def _log_validation(metric: str, point: CurvePoint) -> None:
 
 
 def _describe(
-    trained: Trained, key: str, out: Path, base: Base, config: TrainConfig, run_id: str
+    trained: Trained,
+    key: str,
+    out: Path,
+    base: Base,
+    config: TrainConfig,
+    run_id: str,
+    guard: Guard,
 ) -> TrainResult:
     digest = digest_of({p.name: file_sha256(p) for p in sorted(out.iterdir())})
     return TrainResult(
@@ -205,6 +248,9 @@ def _describe(
         metric=config.metric,
         seed=config.seed,
         mlflow_run_id=run_id,
+        strategy=config.strategy,
+        spent=guard.spent,
+        spent_before=guard.earlier if guard.earlier.wall_s else None,
         **vars(trained),
     )
 

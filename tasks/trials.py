@@ -16,6 +16,7 @@ from records.data import DataRef
 from records.document import CurvePoint
 from records.search import State, Trial
 from records.task import labels_in
+from tasks.budget import Allowance, Guard
 from tasks.check import read_split
 from tasks.place import Place
 from tasks.registry import Registry
@@ -78,6 +79,7 @@ def try_out(
     *,
     num_rows: tuple[int, int] | None = None,
     judge: Callable[[int, float], None] = lambda step, value: None,
+    allowance: Allowance | None = None,
 ) -> Tried:
     """One training on train and validation, thrown away but for its figures.
 
@@ -85,6 +87,10 @@ def try_out(
         place, data, base, config: as for a challenger.
         num_rows: most training and most validation rows; None: all.
         judge: takes each validation in as (step, metric); raises Cut to end the training.
+        allowance: what the run may take; None: no limit.
+
+    Raises:
+        OverBudget: it would take more than the allowance, or has.
     """
     metric, started = f"validation_{config.metric}", time.monotonic()
     training, validation = (
@@ -100,6 +106,7 @@ def try_out(
         if point.name == metric:
             judge(point.step, point.value)
 
+    guard = Guard(config, allowance, is_kept=False)
     state: State = "finished"
     best_value, num_steps = None, 0
     with place.scratch() as scratch:
@@ -115,6 +122,8 @@ def try_out(
                 work=Path(scratch) / "work",
                 task=data.task,
                 on_log=on_log,
+                on_start=guard.start,
+                on_progress=guard.step,
             )
             best_value, num_steps = trained.best_value, trained.num_steps
         except Cut:

@@ -9,6 +9,7 @@ from typing import Literal
 from models.gate import GATE_VERSION
 from models.metrics import figures
 from records.base import digest_of
+from records.cost import StepCost
 from records.data import (
     CheckReport,
     CheckResult,
@@ -25,7 +26,6 @@ from records.document import (
     DecisionFile,
     Outcome,
     PowerRow,
-    StepCost,
     TrainResult,
 )
 from records.policy import GatePolicy, SlicePolicy
