@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from records.document import DecisionDocument
-from tasks.search import search_settings
+from tasks.search import search_key, search_settings
 from tasks.train import base_digest, train_key
 from tests.world import NAME, World
 
@@ -57,6 +57,8 @@ def test_a_search_beats_settings_that_learn_nothing_and_its_best_goes_to_the_gat
     made[4].unlink()
     made[5].unlink()
     data = adopted.data(recipe)
+    seen = tuple(ref for ref in data.splits if ref.split != "test")
+    data = data.model_copy(update={"splits": seen})  # no trial could look at the test
     assert recipe.search is not None
     key = train_key(data, base_digest.fn(adopted.place, recipe.base, data), recipe.train)
     again = search_settings.fn(
@@ -67,3 +69,20 @@ def test_a_search_beats_settings_that_learn_nothing_and_its_best_goes_to_the_gat
         t.model_copy(update={"wall_s": 0.0}) for t in found.trials
     ]
     assert [path.stat().st_mtime_ns for path in made][:4] == before[:4]
+
+    # Beside four good ones, a trial that learns nothing is cut at a step, and never chosen.
+    hopeless = recipe.search.model_copy(update={"trials": 5, "learning_rate": (1.0e-6, 2.0e-6)})
+    folder = adopted.path(f"searches/{search_key(hopeless, key)}")
+    folder.mkdir()
+    for number in range(4):
+        good = winner.model_copy(update={"number": number, "settings": {}})
+        (folder / f"{number:04d}.json").write_bytes(good.to_json())
+    ended = search_settings.fn(adopted.place, NAME, data, recipe.base, recipe.train, hopeless, key)
+    cut = ended.trials[4]
+    assert (cut.state, cut.best_value) == ("cut", None)
+    steps = [step for step, _ in winner.points]
+    assert [step for step, _ in cut.points] == steps[: len(cut.points)]
+    assert len(cut.points) < len(steps)
+    assert ended.best < 4
+    runs = [r for r in adopted.runs() if r.data.tags.get("refit.search") == ended.search_key]
+    assert [r.data.params["number"] for r in runs if r.data.params.get("state") == "cut"] == ["4"]
