@@ -34,7 +34,7 @@ class DecisionError(LedgerError):
     """A decision that is not there, or whose bytes were changed."""
 
 
-@kept_task(name="decide", run_name="decide: promote or refuse")
+@kept_task(name="decide", run_name="decide whether to promote or to refuse")
 def decide_challenger(
     place: Place,
     name: str,

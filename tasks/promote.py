@@ -18,7 +18,7 @@ from tasks.retries import RETRIED
 log = logging.getLogger("refit")
 
 
-@task(name="promote", task_run_name="promote: register, append, move the alias", **RETRIED)
+@task(name="promote", task_run_name="make the challenger the new champion", **RETRIED)
 def promote(
     place: Place,
     name: str,

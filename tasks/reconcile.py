@@ -26,7 +26,7 @@ class AliasWithoutLedger(LedgerError):
     """The registry names a champion that no ledger entry explains."""
 
 
-@task(name="reconcile", task_run_name="reconcile alias and ledger", **RETRIED)
+@task(name="reconcile", task_run_name="make the alias in MLflow follow the ledger", **RETRIED)
 def reconcile(place: Place, name: str) -> str:
     """Set alias and mirror from the ledger until both agree; the mended version, or empty.
 

@@ -35,7 +35,7 @@ def resource_id(name: str) -> str:
     return f"refit.data.{name}"
 
 
-@task(name="look", task_run_name="look what is there", **RETRIED)
+@task(name="look", task_run_name="look whether the data has changed", **RETRIED)
 def look(
     place: Place, name: str, data: DataConfig, min_new_rows: int, settle_s: float
 ) -> tuple[str, Literal["none", "arriving", "changed"]]:
