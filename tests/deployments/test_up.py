@@ -1,11 +1,15 @@
-"""`refit up`: one command, three links, a deployed recipe, and nothing left after Ctrl-C."""
+"""`refit up`: one command, three links, and nothing left after Ctrl-C."""
 
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
-import time
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -13,48 +17,116 @@ import psutil
 import pytest
 import yaml
 
+from deployments.local.stack import missing_programs
+from tests.services import need
 from tests.terminal import ROOT
+from tests.waiting import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RECIPE = {"name": "tiny", "data": {"source": "rows.csv"}, "gate": {"minimum": 0.8}}
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def read_until(log: Path, words: str, process: "subprocess.Popen[bytes]") -> str:
-    """What was printed, as soon as it holds `words`."""
-    deadline = time.monotonic() + 180
-    while words not in (said := log.read_text("utf-8")):
-        assert process.poll() is None, said
-        assert time.monotonic() < deadline, said
-        time.sleep(0.05)
-    return said
+@dataclass
+class Up:
+    """A running `refit up`, and the terminal that it writes to."""
 
+    process: "subprocess.Popen[bytes]"
+    written: list[bytes] = field(default_factory=list)
 
-def test_up_serves_its_links_deploys_the_folder_and_ends_whole(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(RECIPE), "utf-8")
-    command = ["refit", "up", ".", "--prefect-port", "0", "--mlflow-port", "0"][1:]
-    outer = {k: v for k, v in os.environ.items() if not k.startswith(("REFIT_", "PREFECT_"))}
-    log = tmp_path / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.cli", *command],
-            cwd=tmp_path, stdout=out, stderr=out,
-            env={**outer, "REFIT_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-    try:
-        said = read_until(log, "Ctrl-C ends", process)
-        prefect, mlflow = re.findall(r"http://127\.0\.0\.1:\d+", said)[:2]
-        for name in ("retrain/tiny-local", "reconcile/local", "reap/local"):
-            assert httpx.get(f"{prefect}/api/deployments/name/{name}").status_code == 200
-        assert httpx.get(prefect, follow_redirects=True).status_code == 200
-        assert httpx.get(mlflow).status_code == 200
-        family = psutil.Process(process.pid).children(recursive=True)
+    @property
+    def said(self) -> str:
+        """All that was ever on the screen, without colours and moves of the cursor."""
+        return ESCAPES.sub("", b"".join(self.written).decode("utf-8", "replace"))
+
+    def read_until(self, words: str) -> str:
+        """What was written, as soon as it holds `words`."""
+
+        def found() -> bool:
+            assert self.process.poll() is None, self.said[-3000:]
+            return words in self.said
+
+        wait_for(found)
+        return self.said
+
+    @property
+    def links(self) -> tuple[str, str, str]:
+        """Prefect, MLflow and store, as they are printed."""
+        found = re.findall(r"^(?:Prefect|MLflow|store) +(\S+)", self.said, re.M)
+        prefect, mlflow, store = found
+        return prefect, mlflow, store
+
+    def end(self) -> tuple[int, list[psutil.Process]]:
+        """Ctrl-C: the exit code, and what is left of all that the command had started."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
         assert len(family) >= 6
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(120), psutil.wait_procs(family, timeout=10)[1]
+
+
+@contextmanager
+def refit_up(folder: Path, *flags: str) -> Iterator[Up]:
+    """The command on a terminal of its own, on free ports, with the recipes of the folder."""
+    outer = {k: v for k, v in os.environ.items() if not k.startswith(("REFIT_", "PREFECT_"))}
+    own = {"REFIT_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    wide = {"COLUMNS": "250", "LINES": "60"}
+    command = [sys.executable, "-m", "deployments.cli", "up", str(folder), *flags]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*command, "--prefect-port", "0", "--mlflow-port", "0"],
+        cwd=folder, stdin=slave, stdout=slave, stderr=slave, env={**outer, **own, **wide},
+    )  # fmt: skip
+    os.close(slave)
+    up = Up(process)
+    reader = threading.Thread(target=read_all, args=(master, up.written.append))
+    reader.start()
+    try:
+        yield up
     finally:
-        process.send_signal(signal.SIGINT)
-        code = process.wait(60)
-    assert code == 0
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(120)
+        reader.join()
+        os.close(master)
+
+
+def read_all(terminal: int, keep: Callable[[bytes], None]) -> None:
+    """Read until nobody writes to it any more, which a terminal tells by an error."""
+    try:
+        while content := os.read(terminal, 65536):
+            keep(content)
+    except OSError:
+        return
+
+
+def assert_links_open(up: Up) -> None:
+    """As a browser opens them: for other clients Prefect has no such pages."""
+    for link in up.links[:2]:
+        page = httpx.get(link, headers={"Accept": "text/html"}, follow_redirects=True, timeout=60)
+        assert (page.status_code, "<html" in page.text) == (200, True), link
+
+
+@pytest.mark.parametrize(
+    ("flags", "store"),
+    [
+        ((), "{home}/store"),
+        pytest.param(("--real",), "s3://refit/store", marks=pytest.mark.service),
+    ],
+)
+def test_up_serves_its_links_deploys_the_folder_and_ends_whole(
+    flags: tuple[str, ...], store: str, tmp_path: Path
+) -> None:
+    need(missing_programs(is_real=bool(flags)))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(RECIPE), "utf-8")
+    with refit_up(tmp_path, *flags) as up:
+        up.read_until("Ctrl-C ends")
+        assert_links_open(up)
+        assert up.links[2] == store.format(home=tmp_path / "home")
+        api = up.links[0].replace("/v2/deployments", "/api")
+        for name in ("retrain/tiny-local", "reconcile/local", "reap/local"):
+            assert httpx.get(f"{api}/deployments/name/{name}", timeout=60).status_code == 200
+        assert up.end() == (0, [])
 
 
 def test_up_tells_every_mistake_of_the_folder_before_it_starts_anything(tmp_path: Path) -> None:
