@@ -5,7 +5,7 @@ BIN := .venv/bin
 export DO_NOT_TRACK = 1
 LIVE := tests/behaviour/test_at_home.py tests/flows/test_automations.py tests/faults/test_zombies.py tests/faults/test_rerun.py
 
-.PHONY: docs demo test check bench mutants faults soak qlora install services constraints clean
+.PHONY: docs demo test check bench mutants faults soak qlora pools install services constraints clean
 
 demo: install  ## The whole story in five minutes, of TASK=classification, translation or chat.
 	$(BIN)/python -m deployments.demo $(TASK)
@@ -39,6 +39,10 @@ soak: install services  ## Six recipes at once on real services, each killed onc
 qlora: install  ## Adapters beside four bits, trained for real at tiny size, on a processor too.
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[qlora]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/models/test_four_bit.py
+
+pools: install  ## What workers of Docker and Kubernetes would start; neither is needed, nor started.
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[pools]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/deployments/test_pools.py
 
 docs: install  ## The reference written anew; the guides as a site, in build/site.
 	$(BIN)/python -m deployments.reference

@@ -23,9 +23,23 @@ POOLS: dict[str, dict[str, Any]] = {
 HEAD = """\
 # Written by `python -m deployments.prefect_file`; change the recipes, not this file.
 #   prefect --no-prompt deploy --prefect-file deployments/prefect.yaml --name reviews-local
-# `refit deploy RECIPES --pool NAME` does the same, and gives the form titles, help and the
-# recipe's own values, for which this format has no place. Run both from the checkout.
+# Run it from the checkout: runs of the pool refit-local start in that folder; those of refit-docker and
+# refit-kubernetes find the code in their image, and their pools are to be there (docs/guides/prefect.md).
+# `refit deploy RECIPES --pool NAME` does the same and more, for which this format has no place: the
+# form's titles, help, bounds and the recipe's own values; automations, so that `watch:` starts runs;
+# notifications; and the pool itself, with one training at once.
 """
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as they are."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def prefect_file() -> str:
@@ -33,10 +47,12 @@ def prefect_file() -> str:
     recipes = load_recipes([RECIPES])
     shared: dict[str, Any] = {}  # one object, so that YAML writes a recipe once
     entries = [_entry(d, env, shared) for env in POOLS for d in _deployments(recipes, env)]
-    document = {"name": "refit", "pull": None, "deployments": entries}
-    return HEAD + yaml.safe_dump(
-        document, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
-    )
+    document = {"name": "refit", "deployments": entries}
+    text: str = yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
+        default_flow_style=None,
+    )  # fmt: skip
+    return HEAD + text
 
 
 def _deployments(recipes: list[Recipe], environment: str) -> list[Deployment]:
@@ -45,14 +61,14 @@ def _deployments(recipes: list[Recipe], environment: str) -> list[Deployment]:
 
 
 def _entry(deployment: Deployment, environment: str, shared: dict[str, Any]) -> dict[str, Any]:
-    function, parameters = deployment.flow.fn, dict(deployment.parameters)
+    parameters = dict(deployment.parameters)
     if "recipe" in parameters:  # what else the form shows is the recipe's own
         recipe = parameters["recipe"]
         parameters = {"recipe": shared.setdefault(recipe["name"], recipe)}
     return {
         "name": deployment.name,
-        "entrypoint": f"{function.__module__.replace('.', '/')}.py:{function.__name__}",
-        "description": deployment.description.split("\n")[0],
+        "entrypoint": deployment.entrypoint,
+        "description": deployment.description,
         "tags": list(deployment.tags),
         "concurrency_limit": {
             "limit": deployment.num_at_once,
@@ -60,6 +76,8 @@ def _entry(deployment: Deployment, environment: str, shared: dict[str, Any]) -> 
         },
         "parameters": parameters,
         "schedules": _schedules(deployment.schedule),
+        # Unsaid, Prefect would send a run to the folder where it was deployed, or to /opt/prefect.
+        **({"pull": []} if "image" in POOLS[environment] else {}),
         "work_pool": {
             "name": f"refit-{environment}",
             **({"work_queue_name": deployment.queue} if deployment.queue else {}),

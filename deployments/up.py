@@ -71,7 +71,8 @@ def deploy_all(
 
     At most `limit` trainings go on at once; none: as the pool says, one in a new pool.
     """
-    from flows.deploy import deploy, deploy_services, ensure_pool
+    from flows.deploy import deploy, deploy_services
+    from flows.pools import ensure_pool
 
     ensure_pool(pool, kind, limit)
     names = [

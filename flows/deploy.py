@@ -1,20 +1,18 @@
 """Deploy: recipes become deployments on a Prefect server; the same twice changes nothing."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
-from prefect.workers.process import ProcessWorker
 
-from flows.automations import DeployError, apply_automations, apply_notifications
+from flows.automations import apply_automations, apply_notifications
 from flows.form import form_defaults, form_schema, schema_of
 from flows.reap import REAP_S, reap
 from flows.recipe import Recipe
@@ -156,36 +154,6 @@ def describe(recipe: Recipe) -> str:
         "**Held** (after a rollback), **Would promote** (dry run) or **Evaluated**. "
         "Each decision is an artifact of its run.\n"
     )
-
-
-def ensure_pool(name: str, kind: str = "process", limit: int | None = None) -> None:
-    """Create a process work pool where there is none of that name; one training at once.
-
-    Args:
-        name: of the pool.
-        kind: of the pool that is wanted.
-        limit: how many trainings go on at once; none leaves a pool that is there as it is.
-
-    Raises:
-        DeployError: there is none, and it would be of another kind.
-    """
-    with get_client(sync_client=True) as client:
-        try:
-            client.read_work_pool(name)
-        except ObjectNotFound as exc:
-            if kind != "process":
-                raise DeployError(
-                    f"there is no work pool {name!r}; `prefect work-pool create {name} --type "
-                    f"{kind}` first, or give --kind process"
-                ) from exc
-            template = ProcessWorker.get_default_base_job_template()
-            create = WorkPoolCreate(name=name, type=kind, base_job_template=template)
-            with suppress(ObjectAlreadyExists):
-                client.create_work_pool(create)
-            limit = limit or 1
-        if limit is not None:
-            queue = client.read_work_pool(name).default_queue_id
-            client.update_work_queue(queue, concurrency_limit=limit)
 
 
 def deploy(recipe: Recipe, *, pool: str, environment: str, image: str = "") -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Pending
 
-from flows.deploy import deploy, ensure_pool
+from flows.deploy import deploy
+from flows.pools import ensure_pool
 from flows.recipe import Recipe
 from tests.world import World
 

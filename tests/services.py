@@ -86,7 +86,7 @@ def real_stack(stack_processes: Processes) -> Stack:
 @pytest.fixture(scope="session")
 def worker(real_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     """A worker that runs what is deployed on the real stack."""
-    from flows.deploy import ensure_pool
+    from flows.pools import ensure_pool
 
     with client_of(real_stack.environment()):
         ensure_pool(POOL, limit=4)

@@ -20,7 +20,8 @@ from prefect.client.orchestration import get_client
 from deployments.local import stack as local
 from deployments.local.processes import Processes, answers
 from deployments.local.stack import Stack, s3_settings
-from flows.deploy import deploy, ensure_pool
+from flows.deploy import deploy
+from flows.pools import ensure_pool
 from flows.recipe import Recipe
 from flows.retrain import retrain
 from flows.settings import clean_environment, load_place

@@ -31,6 +31,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deployments" / "container"
 CLUSTER = ROOT / "deployments" / "kubernetes"
 KUBERNETES = "1.37"
+PATCHED = re.compile(r"^(postgres:\d+\.\d+|\w+:\d+\.\d+\.\d+)(-[\w-]+)?$")
+"""A tag that names a patch: PostgreSQL's second number is one, others have a third."""
 REDIS = {
     f"{model.model_config['env_prefix']}{name}".upper()
     for model in (RedisMessagingSettings, RedisWorkerCleanupQueueSettings)
@@ -52,14 +54,25 @@ def test_the_image_holds_every_package_and_runs_as_nobody_special() -> None:
     assert {f"!{room}" for room in rooms} <= set(allowed)
     assert re.search(r"^USER 10001$", dockerfile, re.M)
     assert "constraints.txt" in dockerfile
-    assert all(":" in image for image in re.findall(r"^FROM (\S+)", dockerfile, re.M))
+    assert all(PATCHED.search(image) for image in re.findall(r"^FROM (\S+)", dockerfile, re.M))
 
 
 def test_services_wait_only_for_services_and_publish_on_the_loopback_only() -> None:
     for name, service in services().items():
         assert set(service.get("depends_on", {})) <= set(services()), name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
-        assert re.search(r":[\w.-]+$", service["image"]), f"{name} has no pinned image"
+        assert PATCHED.search(service["image"]), f"{name} has no pinned image"
+
+
+def test_whoever_waits_for_a_service_waits_until_it_is_well() -> None:
+    """What listens to nobody, and what ends, has no health to ask for."""
+    checked = {name for name, service in services().items() if "healthcheck" in service}
+    assert services().keys() - checked == {"prefect-migrate", "prefect-services"}
+    for service in services().values():
+        for name, how in service.get("depends_on", {}).items():
+            ends = name == "prefect-migrate"
+            expected = "service_completed_successfully" if ends else "service_healthy"
+            assert how["condition"] == expected, name
 
 
 def test_every_secret_must_be_given_and_none_is_in_the_file() -> None:
@@ -124,6 +137,7 @@ def test_every_pod_is_bounded_watched_and_without_rights() -> None:
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"] is True
         (container,) = pod["containers"]
+        assert container["image"] == "refit" or PATCHED.search(container["image"])
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
         assert {"cpu", "memory"} <= set(container["resources"]["requests"]), name

@@ -22,8 +22,9 @@ from prefect.states import Running, Suspended
 from deployments.exits import UsageError
 from deployments.prefect_file import FILE, POOLS, RECIPES, prefect_file
 from deployments.up import load_recipes
-from flows.deploy import AT_ONCE, deploy, deploy_services, deployments_of, ensure_pool, schedules
+from flows.deploy import AT_ONCE, deploy, deploy_services, deployments_of, schedules
 from flows.form import changed
+from flows.pools import ensure_pool
 from flows.recipe import Recipe, RecipeError, parse_recipe
 
 pytest_plugins = ["tests.worlds"]
@@ -58,8 +59,10 @@ def test_prefect_yaml_holds_only_what_prefect_reads() -> None:
             RawScheduleConfig.model_validate(schedule)
 
 
-def test_every_entrypoint_imports_and_takes_its_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_every_entrypoint_imports_and_takes_its_parameters(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a run in an image starts wherever it is
     for entry in written():
         flow = load_flow_from_entrypoint(entry["entrypoint"], use_placeholder_flow=False)
         required = {} if flow.name != "rollback" else {"reason": "complaints"}

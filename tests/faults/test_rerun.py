@@ -21,7 +21,8 @@ from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary
 from deployments.local.processes import Child, Processes
 from deployments.local.stack import Stack, s3_settings
 from deployments.up import POOL, start_worker
-from flows.deploy import deploy, ensure_pool
+from flows.deploy import deploy
+from flows.pools import ensure_pool
 from flows.recipe import Recipe, parse_recipe
 from tasks import stranded
 from tasks.ledger import champion, history, verify

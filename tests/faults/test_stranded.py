@@ -18,7 +18,8 @@ from prefect.events import Event, RelatedResource, Resource
 from prefect.states import Late, Paused, Pending, Running, Scheduled, Suspended
 
 from deployments.local.stack import Stack
-from flows.deploy import deploy, ensure_pool
+from flows.deploy import deploy
+from flows.pools import ensure_pool
 from flows.reap import CRASHED_WITHIN_S, FLOWS, REPEATED, STRANDED_WITHIN_S
 from flows.recipe import parse_recipe
 from tasks.reaper import BEAT, heard_before, runs_in

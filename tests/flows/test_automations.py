@@ -26,7 +26,8 @@ from prefect.states import Completed, Crashed, Failed, Running, Suspended
 from deployments.local.processes import Processes, free_port
 from deployments.local.servers import start_prefect
 from flows.automations import DeployError, block_for
-from flows.deploy import deploy, ensure_pool
+from flows.deploy import deploy
+from flows.pools import ensure_pool
 from flows.recipe import Recipe, parse_recipe
 from flows.settings import clean_environment
 from flows.streak import tell_streak
