@@ -7,6 +7,7 @@ since words can say the same twice.
 Shapes: B texts in a batch, T tokens of the answer.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -18,9 +19,13 @@ from models.errors import ModelError
 from models.rouge import WORD
 from models.translation import load_translator
 from models.translator import BATCH_SIZE
-from records.attribution import Piece
+from records.attribution import Omission, Piece
+from records.base import Record
 from records.dialogue import turns_of, write_turns
 from records.task import Task
+
+MOST_WORDS = 60
+"""Of each text that the report explains: it costs 61 scorings of one answer, and no writing."""
 
 
 class Occlusion(NamedTuple):
@@ -97,18 +102,22 @@ def load_answerer(task: Task, folder: Path) -> Answerer:
     return ANSWERERS[task](folder)
 
 
-def occlude(model: Answerer, text: str) -> Occlusion:
+def occlude(
+    model: Answerer, text: str, answer: str | None = None, most: int | None = None
+) -> Occlusion:
     """The model's answer to `text`, and what each word of it does for that answer.
 
     Args:
         model: see `load_answerer`.
         text: what is asked, or a dialogue as `refit predict` takes it: then its last user's words.
+        answer: what the model wrote; None: it is asked.
+        most: how many words are left out, from the first; None: all.
     """
     turns = turns_of(text)
     last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=0)
     asked = turns[last].content
-    answer = model.answer(text)
-    places = [match.span() for match in WORD.finditer(asked)]
+    answer = model.answer(text) if answer is None else answer
+    places = [match.span() for match in WORD.finditer(asked)][:most]
     variants = [text]
     for start, end in places:
         left = turns[last]._replace(content=asked[:start] + asked[end:])
@@ -119,3 +128,36 @@ def occlude(model: Answerer, text: str) -> Occlusion:
         for (start, end), cost in zip(places, without, strict=True)
     ]
     return Occlusion(asked, answer, whole, tuple(pieces))
+
+
+class OcclusionRequest(Record):
+    """Texts and what a model wrote for them, by item id."""
+
+    model_path: str
+    task: Task
+    texts: dict[str, str]
+    answers: dict[str, str]
+
+
+class OcclusionAnswer(Record):
+    """An omission for each text; it holds places, no text."""
+
+    omissions: dict[str, Omission]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`python -m models.occlusion REQUEST RESULT`, in a process of its own as all scoring is."""
+    request_path, result_path = map(Path, arguments)
+    request = OcclusionRequest.from_json(request_path.read_bytes())
+    model = load_answerer(request.task, Path(request.model_path))
+    found = {
+        item: occlude(model, text, request.answers[item], MOST_WORDS)
+        for item, text in request.texts.items()
+    }
+    omissions = {i: Omission(nats=one.nats, pieces=one.pieces) for i, one in found.items()}
+    result_path.write_bytes(OcclusionAnswer(omissions=omissions).to_json())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

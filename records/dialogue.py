@@ -37,6 +37,11 @@ def first_question(text: str) -> str:
     return next((turn.content for turn in turns_of(text) if turn.role == "user"), text)
 
 
+def last_question(text: str) -> str:
+    """What the last user says: an answer is an answer to that."""
+    return next((t.content for t in reversed(turns_of(text)) if t.role == "user"), text)
+
+
 def split_answer(value: Any) -> tuple[str, str, str]:
     """(turns before, last answer, flaw) of messages as files have them; a flaw leaves both empty.
 

@@ -7,10 +7,10 @@ What is shown is masked, never what a model learns from or answers.
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from records.attribution import Attribution, Piece
+from records.attribution import Piece
 
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
 """Not `\\b`: a Chinese letter may stand beside."""
@@ -89,17 +89,16 @@ def mask_all(texts: Mapping[str, str]) -> dict[str, str]:
     return {name: mask(text) for name, text in texts.items()}
 
 
-def mask_attribution(text: str, found: Attribution) -> Attribution:
-    """The attribution of a text, its places moved to those of the masked text.
+def mask_pieces(text: str, pieces: Iterable[Piece]) -> tuple[Piece, ...]:
+    """The pieces of a text, moved to their places in the masked text.
 
-    What spoke for the answer inside of a mask is one piece, which has the sum of the values.
+    Those inside of a mask are one piece, which has the sum of their values.
     """
     masks = find_personal(text)
     sums: dict[tuple[int, int], float] = {}
-    for start, end, value in (_moved(piece, masks) for piece in found.pieces):
+    for start, end, value in (_moved(piece, masks) for piece in pieces):
         sums[start, end] = sums.get((start, end), 0.0) + value
-    moved = tuple(Piece(start=s, end=e, value=v) for (s, e), v in sorted(sums.items()))
-    return found.model_copy(update={"pieces": moved})
+    return tuple(Piece(start=s, end=e, value=v) for (s, e), v in sorted(sums.items()))
 
 
 def _moved(piece: Piece, masks: list[Personal]) -> tuple[int, int, float]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from records.attribution import Attribution
+from records.attribution import Reason
+from records.dialogue import last_question
 from records.document import DecisionDocument
-from records.personal import mask_all, mask_attribution
+from records.personal import mask_all, mask_pieces
 from report import origin, scores, training
 from report.cost import cost
 from report.html import Html, el, join, note, trusted
@@ -32,7 +33,7 @@ def render(
     document: DecisionDocument,
     texts: Mapping[str, str],
     written: Written = NOTHING_WRITTEN,
-    reasons: Mapping[str, Attribution] = NO_REASONS,
+    reasons: Mapping[str, Reason] = NO_REASONS,
 ) -> str:
     """The whole page of one decision, as self-contained HTML.
 
@@ -41,13 +42,17 @@ def render(
         texts: item id -> text, for the flips that may be shown; missing ones are said to be missing.
             Personal data in them, and in `written`, is masked here.
         written: right and given answers, where they are texts.
-        reasons: item id -> what each place of its text added to the challenger's answer.
+        reasons: item id -> what each place of its text, or last question, added to the challenger's answer.
 
     Returns:
         HTML that encodes to UTF-8 whatever the texts hold.
     """
-    reasons = {i: mask_attribution(texts[i], a) for i, a in reasons.items() if i in texts}
-    texts, written = mask_all(texts), written.masked()
+    asked = {i: last_question(texts[i]) for i in reasons if i in texts}
+    reasons = {
+        i: reasons[i].model_copy(update={"pieces": mask_pieces(asked[i], reasons[i].pieces)})
+        for i in asked
+    }
+    texts, asked, written = mask_all(texts), mask_all(asked), written.masked()
     parts: list[tuple[str, str, Part]] = [
         ("comparison", "Comparison", scores.comparison),
         ("judge", "Judge", judge),
@@ -59,7 +64,7 @@ def render(
         ("calibration", "Calibration", training.calibration),
         ("slices", "Slices", scores.slices),
         ("flips", "Changed answers", lambda d: scores.flips(d, texts, written)),
-        ("reasons", "Reasons", lambda d: reasons_part(d, texts, reasons)),
+        ("reasons", "Reasons", lambda d: reasons_part(d, asked, reasons, written)),
         ("data", "Data", origin.data),
         ("power", "Power", origin.power),
         ("cost", "Cost", cost),

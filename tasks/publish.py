@@ -10,8 +10,9 @@ from prefect import artifacts, task
 
 from data_checks.items import as_items
 from models.corpus import CORPUS_METRICS, as_array
+from models.occlusion import OcclusionAnswer, OcclusionRequest
 from models.why import WhyAnswer, WhyRequest
-from records.attribution import Attribution
+from records.attribution import Reason
 from records.data import DataRef
 from records.document import DecisionDocument
 from records.evaluation import Evaluation
@@ -54,7 +55,7 @@ def publish(place: Place, document: DecisionDocument) -> str:
     store = place.open()
     name, digest = document.file.record.name, document.decision_digest
     texts, written = shown_texts(place, document)
-    page = render(document, texts, written, reasons(place, document, texts))
+    page = render(document, texts, written, reasons(place, document, texts, written))
     folder = Path(place.home) / "reports" / name / digest[:12]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
@@ -131,38 +132,63 @@ def _losses(card: Scorecard) -> dict[str, str]:
 
 
 def reasons(
-    place: Place, document: DecisionDocument, texts: Mapping[str, str]
-) -> dict[str, Attribution]:
-    """Which words led the challenger to its worst new mistakes; nothing where that fails."""
-    items = worst_flips(document)
+    place: Place, document: DecisionDocument, texts: Mapping[str, str], written: Written
+) -> Mapping[str, Reason]:
+    """Which words led the challenger to its worst new mistakes; nothing where that fails.
+
+    For labels by gradients, for answers in words by leaving each of the first `MOST_WORDS` words out.
+    """
+    items = [item for item in worst_flips(document) if item in texts]
+    given = written.by_role.get("challenger", {})
+    has_labels = TASKS[document.data.task].has_labels
+    items = items if has_labels else [item for item in items if item in given]
     if not items:
         return {}
-    log.info("asking the challenger about its %d surest new mistakes", len(items))
+    log.info("asking the challenger about its %d worst new mistakes", len(items))
     try:
-        folder = open_folder(place.open(), document.train.model_key, place.cache)
-        asked = {item: texts[item] for item in items if item in texts}
-        request = WhyRequest(
-            model_path=str(folder), texts=asked, labels=wrong_labels(document, items)
-        )
+        folder = str(open_folder(place.open(), document.train.model_key, place.cache))
         with place.scratch() as scratch:
-            answer = run_fresh("models.why", request, scratch)
+            found = _asked(document, folder, {item: texts[item] for item in items}, given, scratch)
     except (ScoringCrashed, StoreError) as exc:  # no reason is worth a lost report
-        answer = str(exc)
-    if isinstance(answer, str):
-        log.warning("the report shows no reasons: %s", answer)
+        found = str(exc)
+    if isinstance(found, str):
+        log.warning("the report shows no reasons: %s", found)
         return {}
-    return WhyAnswer.from_json(answer).attributions
+    return found
+
+
+def _asked(
+    document: DecisionDocument,
+    folder: str,
+    texts: dict[str, str],
+    given: Mapping[str, str],
+    scratch: Path,
+) -> Mapping[str, Reason] | str:
+    """The reasons that a fresh process finds, or why it finds none."""
+    task = document.data.task
+    if TASKS[task].has_labels:
+        labels = wrong_labels(document, list(texts))
+        request = WhyRequest(model_path=folder, texts=texts, labels=labels)
+        answer = run_fresh("models.why", request, scratch)
+        return answer if isinstance(answer, str) else WhyAnswer.from_json(answer).attributions
+    answers = {item: given[item] for item in texts}
+    asked = OcclusionRequest(model_path=folder, task=task, texts=texts, answers=answers)
+    answer = run_fresh("models.occlusion", asked, scratch)
+    return answer if isinstance(answer, str) else OcclusionAnswer.from_json(answer).omissions
 
 
 def worst_flips(document: DecisionDocument) -> list[str]:
-    """Items that the challenger lost to the first model it was compared with, the surest first."""
-    compared = document.file.decision.comparisons
-    if not compared or not TASKS[document.data.task].has_labels:
+    """Items that the challenger lost to the first model it was compared with, the worst first: of
+    labels the surest, of answers in words those that lost most."""
+    compared, facts = document.file.decision.comparisons, TASKS[document.data.task]
+    if not compared or not facts.columns["label"]:
         return []
-    card = document.file.record.challenger
-    confidence = dict(zip(card.item_ids, card.confidence, strict=True))
-    lost, _ = halves(compared[0], has_labels=True)
-    return sorted(lost, key=lambda item: -confidence.get(item, 0.0))[:NUM_REASONS]
+    lost, _ = halves(compared[0], has_labels=facts.has_labels)
+    if facts.has_labels:
+        card = document.file.record.challenger
+        confidence = dict(zip(card.item_ids, card.confidence, strict=True))
+        lost = tuple(sorted(lost, key=lambda item: -confidence.get(item, 0.0)))
+    return list(lost[:NUM_REASONS])
 
 
 def wrong_labels(document: DecisionDocument, items: Sequence[str]) -> dict[str, str]:

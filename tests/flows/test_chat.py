@@ -142,5 +142,9 @@ def test_a_successor_of_wrong_answers_is_refused_by_figures_slices_and_judge(
     slices = {rule: state for rule, state in states.items() if rule.startswith("slice:")}
     assert "refused" in slices.values(), "a loss is shown in a part of the test as well"
     assert {rule.partition("=")[0] for rule in slices} == {"slice:topic", "slice:turns"}
+    reasons = Path(result.report_path).read_text("utf-8").partition('id="reasons"')[2]
+    reasons = reasons.partition("</section>")[0]
+    assert reasons.count("<tr>") == 1 + 10, "the ten that lost most, and a head"
+    assert '<mark class="' in reasons.partition("<table")[2]
     lookup(world.place, NAME, as_json=False)
     assert f"models:/{NAME}/{first.version}" in capsys.readouterr().out

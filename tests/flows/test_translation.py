@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deployments.model_commands import predict, replay
+from deployments.model_commands import lookup, predict, replay
 from flows.recipe import Recipe, parse_recipe
 from records.evaluation import RunResult
 from tests.consumer import asked_by_consumer
@@ -125,3 +125,34 @@ def test_the_same_again_is_unchanged(promoted_run: tuple[World, RunResult]) -> N
     world, first = promoted_run
     assert world.run(recipe_of(world)).outcome == "unchanged"
     assert world.entries[-1].decision_digest == first.decision_digest
+
+
+def test_a_successor_of_mispaired_sentences_is_refused_and_harms_slices(
+    promoted_run: tuple[World, RunResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, first = promoted_run
+    before = world.throne()
+    mispaired = "data.train=sample:phrases?num=700&mispair=0.9"
+    result = world.run(recipe_of(world, mispaired, "train.epochs=2"))
+    assert result.outcome == "refused", result.summary
+    assert world.throne() == before
+    states = refusal_states(world, result)
+    assert states["champion"] == states["anchor"] == "refused"
+    slices = {rule: state for rule, state in states.items() if rule.startswith("slice:")}
+    assert "refused" in slices.values(), "a loss is shown in a part of the test as well"
+    assert {rule.partition("=")[0] for rule in slices} == {
+        "slice:phenomenon", "slice:length_ratio", "slice:copied",
+    }  # fmt: skip
+    reasons = Path(result.report_path).read_text("utf-8").partition('id="reasons"')[2]
+    reasons = reasons.partition("</section>")[0]
+    assert reasons.count("<tr>") == 1 + 10, "the ten that lost most, and a head"
+    assert '<mark class="' in reasons.partition("<table")[2]
+    lookup(world.place, NAME, as_json=False)
+    assert f"models:/{NAME}/{first.version}" in capsys.readouterr().out
+
+
+def refusal_states(world: World, result: RunResult) -> dict[str, str]:
+    """The gate's findings of a decision that replays: rule -> state."""
+    file = world.decision(result.decision_digest)
+    assert replay(file) == "reproduces"
+    return {finding.rule: finding.state for finding in file.decision.findings}

@@ -71,3 +71,13 @@ def test_a_chatbot_has_costs_and_a_language_model_has_no_answer(tmp_path: Path) 
     assert found.pieces[1].value == pytest.approx(without - found.nats)
     with pytest.raises(ModelError, match="language_modeling has no answer to explain; only trans"):
         load_answerer("language_modeling", tmp_path)
+
+
+def test_a_given_answer_is_not_written_again_and_only_the_first_words_are_left_out() -> None:
+    class Mute(Prices):
+        def answer(self, text: str) -> str:
+            raise AssertionError("the report pays for no writing")
+
+    found = occlude(Mute(), "The lamp, 红灯!", "No.", most=2)
+    assert [found.asked[p.start : p.end] for p in found.pieces] == ["The", "lamp"]
+    assert found.answer == "No."

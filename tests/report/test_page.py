@@ -5,11 +5,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from records.attribution import Attribution, Piece
+from records.attribution import Attribution, Omission, Piece
+from records.dialogue import Turn, write_turns
 from records.document import DecisionDocument
 from report.html import visible
 from report.page import render
 from report.style import STYLE
+from report.view import Written
 from tests.report import documents
 
 VOID = {"meta", "br"}
@@ -243,6 +245,30 @@ def test_reasons_that_do_not_add_up_are_not_called_reasons() -> None:
     reasons = {item: attribution((0, 4, 1.0), gap=1.0)}
     page = Page(render(document, {item: "good"}, reasons=reasons))
     assert "no: 1 of 2 is missing, so do not read it as a reason" in page.words
+
+
+def test_reasons_of_an_answer_in_words_shade_the_last_question_and_mask_it() -> None:
+    document = documents.shown_worse()
+    item = document.file.decision.comparisons[0].flips[0]
+    turns = [
+        Turn("user", "Hello."),
+        Turn("assistant", "Yes?"),
+        Turn("user", "I am a@b.example: where?"),
+    ]
+    pieces = ((0, 1, 0.0), (5, 6, 0.5), (7, 16, 1.5), (18, 23, -1.0))
+    told = Omission(nats=2.5, pieces=tuple(Piece(start=a, end=b, value=v) for a, b, v in pieces))
+    written = Written({item: "Right here."}, {"challenger": {item: "Ask b@c.example."}})
+    page = render(document, {item: write_turns(turns)}, written, {item: told})
+    reasons = page.partition('id="reasons"')[2].partition("</section>")[0]
+    assert "example" not in page
+    found = Page(f"<section>{reasons.partition('>')[2]}</section>")
+    assert "Ask [e-mail]." in found.words
+    assert "I am [e-mail]: where?" in found.words
+    assert "Hello" not in found.words
+    assert "2.5 nats" in found.words
+    assert [a for a in found.attributes if a[:2] == ("mark", "title")] == [
+        ("mark", "title", "+2.00"), ("mark", "title", "-1.00"),
+    ]  # fmt: skip
 
 
 def test_a_page_without_reasons_has_no_such_part() -> None:
