@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 PICTURES = Path(__file__).resolve().parents[1] / "build" / "screens"
 
 
-def picture(page: Page, name: str) -> None:
-    """Keep what the page looks like."""
+def picture(what: Page | Locator, name: str) -> None:
+    """Keep what a whole page, or a part of one, looks like."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+    path = PICTURES / f"{name}.png"
+    if isinstance(what, Page):
+        what.screenshot(path=path, full_page=True)
+    else:
+        what.screenshot(path=path)

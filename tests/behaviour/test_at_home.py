@@ -37,6 +37,13 @@ RUN_LIMIT_S = 600.0
 EVERY_S = 5.0
 STARTED_WITHIN_S = 15.0
 """From the end of an upload to the run that it starts, on an idle machine."""
+SENTENCES = {
+    "make the alias in MLflow follow the ledger", "read the rows", "check and split the rows",
+    "verify the base model", "fine-tune the challenger",
+    "score challenger and champion on the same items", "decide whether to promote or to refuse",
+    "make the challenger the new champion", "write the report",
+}  # fmt: skip
+"""What the tasks of a promotion are called on the page of its run."""
 TRIES = 12
 TRY_MS = 5000
 
@@ -159,13 +166,15 @@ def test_a_person_runs_it_with_one_change_and_reads_the_decision(
     expect(
         page.get_by_text("0 is less than or equal to the minimum of 0", exact=True)
     ).to_have_count(0)
-    picture(page, "form")
+    expect(page.get_by_text("Error creating flow run")).to_have_count(0, timeout=60_000)
+    picture(page.locator("main").first, "form")
     page.get_by_role("button", name="Submit").click()
     page.get_by_role("button", name="View run").click()
     verdict = page.get_by_text("Promoted", exact=True).first
     expect(verdict).to_be_visible(timeout=RUN_LIMIT_S * 1000)
     expect(page.get_by_text("rows in").first).to_be_visible()  # the rooms' own log
     picture(page, "run")
+    run_id = page.url.partition("/flow-run/")[2][:36]
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text(f"{NAME}-decision").first.click()
     # The list of the run stays for a moment, and its first link may be the training's progress.
@@ -176,19 +185,42 @@ def test_a_person_runs_it_with_one_change_and_reads_the_decision(
     ).to_be_visible()
     picture(page, "decision")
     report = page.get_by_role("link", name="Whole report").get_attribute("href")
+    assert report
     page.get_by_role("link", name="Model in production").click()
     expect(page.get_by_role("heading", name="Version 2")).to_be_visible()
     expect(page.get_by_text("champion").first).to_be_visible()
     expect(page.get_by_text("refit.train_key").first).to_be_visible()
+    assert page.get_by_role("link", name="Whole report").get_attribute("href") == report
     picture(page, "mlflow-version")
-    page.goto(report or "")
+    page.goto(report)
     framed = page.frame_locator("iframe").first
     expect(framed.get_by_text("is the new champion").first).to_be_visible()
     picture(page, "report")
     found = champion(real_stack)
     assert found["version"] == "2"
+    assert {"key": "refit.report", "value": report} in found["tags"]
+    assert_progress_and_names(real_stack, run_id)
     said = f"{NAME}: Promoted: accuracy "
     wait_for(lambda: [one for one in told.received if one["text"].startswith(said)], 120)
+
+
+def assert_progress_and_names(stack: Stack, run_id: str) -> None:
+    """The bar of a training came to its end, and each step says what it does."""
+    of_run = {"id": {"any_": [run_id]}}
+    bars = asked(
+        stack, "artifacts/filter", flow_runs=of_run, artifacts={"type": {"any_": ["progress"]}}
+    )
+    assert [bar["data"] for bar in bars] == [100.0]
+    assert "loss" in bars[0]["description"]
+    steps = wait_for(lambda: finished_steps(stack, of_run))
+    assert steps == SENTENCES
+
+
+def finished_steps(stack: Stack, of_run: dict[str, Any]) -> set[str]:
+    """Names of the run's tasks once all are told as completed; rows come a little later."""
+    tasks = asked(stack, "task_runs/filter", flow_runs=of_run)
+    is_told = len(tasks) > len(SENTENCES) and all(t["state_type"] == "COMPLETED" for t in tasks)
+    return {task["name"] for task in tasks} if is_told else set()
 
 
 def test_a_person_rolls_back_by_a_form_that_needs_a_reason(

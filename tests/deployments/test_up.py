@@ -1,5 +1,6 @@
-"""`refit up`: one command, three links, and nothing left after Ctrl-C."""
+"""`refit up`: one command, three links, a live screen, and nothing left after Ctrl-C."""
 
+import logging
 import os
 import pty
 import re
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -21,10 +23,14 @@ from deployments.local.stack import missing_programs
 from tests.services import need
 from tests.terminal import ROOT
 from tests.waiting import wait_for
+from tests.world import World
 
+pytest_plugins = ["tests.worlds"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RECIPE = {"name": "tiny", "data": {"source": "rows.csv"}, "gate": {"minimum": 0.8}}
+LONG = "train.epochs=40"
+"""A training of some ten seconds, so that it can be ended half way."""
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -107,6 +113,10 @@ def assert_links_open(up: Up) -> None:
         assert (page.status_code, "<html" in page.text) == (200, True), link
 
 
+def asked(api: str, path: str, **body: Any) -> Any:
+    return httpx.post(f"{api}/{path}", json=body, timeout=60).raise_for_status().json()
+
+
 @pytest.mark.parametrize(
     ("flags", "store"),
     [
@@ -127,6 +137,31 @@ def test_up_serves_its_links_deploys_the_folder_and_ends_whole(
         for name in ("retrain/tiny-local", "reconcile/local", "reap/local"):
             assert httpx.get(f"{api}/deployments/name/{name}", timeout=60).status_code == 200
         assert up.end() == (0, [])
+
+
+def test_up_shows_a_training_ctrl_c_ends_it_whole_and_a_rerun_goes_on(
+    tmp_path: Path, files: Path, prefect_server: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path / "home", files)
+    recipe = world.first_recipe().model_copy(update={"train": world.recipe(LONG).train})
+    values = recipe.model_dump(mode="json", exclude_defaults=True)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values), "utf-8")
+    with refit_up(tmp_path) as up:
+        up.read_until("Ctrl-C ends")
+        assert_links_open(up)
+        prefect, _, store = up.links
+        assert store == str(tmp_path / "home" / "store")
+        api = prefect.replace("/v2/deployments", "/api")
+        deployment = httpx.get(f"{api}/deployments/name/retrain/tiny-local").json()["id"]
+        asked(api, f"deployments/{deployment}/create_flow_run")
+        bars = {"type": {"any_": ["progress"]}}
+        wait_for(lambda: [a for a in asked(api, "artifacts/filter", artifacts=bars) if a["data"]])
+        row = up.read_until("fine-tune the challenger").partition("fine-tune the challenger")[0]
+        assert re.search(r"retrain tiny +Running +\d\d:\d\d:\d\d +$", row)
+        assert up.end() == (0, [])
+    with caplog.at_level(logging.INFO, "refit"):
+        assert world.run(recipe).outcome == "promoted"
+    assert "going on from the checkpoint of step" in caplog.text
 
 
 def test_up_tells_every_mistake_of_the_folder_before_it_starts_anything(tmp_path: Path) -> None:
