@@ -3,7 +3,7 @@ PYTHON ?= python3
 TASK ?= classification
 BIN := .venv/bin
 export DO_NOT_TRACK = 1
-LIVE := tests/behaviour/test_at_home.py tests/flows/test_automations.py tests/faults/test_zombies.py tests/faults/test_rerun.py
+LIVE := tests/faults/test_zombies.py tests/faults/test_rerun.py
 
 .PHONY: docs demo test check bench mutants faults soak qlora pools install services constraints clean
 
@@ -11,7 +11,7 @@ demo: install  ## The whole story in five minutes, of TASK=classification, trans
 	$(BIN)/python -m deployments.demo $(TASK)
 
 test: install services check  ## Everything that must hold.
-	# What waits for a live Prefect to notice something has a command of its own: make home
+	# What waits for Prefect to notice that a run is dead has a command of its own: make home
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(LIVE))
 
 check: install  ## Style, types and the arrows between rooms.
@@ -27,7 +27,7 @@ bench: install  ## Side by side: the usual script, the Trainer at its best, refi
 mutants: install  ## Break gate and ledger by hand; every break must be caught.
 	$(BIN)/python -m tests.mutants.run
 
-home: install services  ## Schedule, form, approval, watcher, notifications, dead runs: a real stack, a real browser.
+home: install services  ## Runs that die: killed workers, stranded runs, runs killed twice; on a real stack, minutes.
 	for file in $(LIVE); do OMP_NUM_THREADS=1 $(BIN)/python -m pytest $$file || exit 1; done
 
 faults: install services  ## Kill a run at 60 of its 131 points and 40 instants; each rerun must end the same.
