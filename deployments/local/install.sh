@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs what the local PostgreSQL and S3 servers and the browser tests need, on Debian as root;
+# Installs what the local PostgreSQL, S3 and Redis servers and the browser tests need, on Debian as root;
 # elsewhere says what is missing and ends well, since everything else works without.
 set -eu
 
 missing=
-for pair in radosgw:radosgw ceph-mon:ceph-mon ceph-osd:ceph-osd chromium:chromium; do
+for pair in radosgw:radosgw ceph-mon:ceph-mon ceph-osd:ceph-osd redis-server:redis-server chromium:chromium; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 

@@ -1,7 +1,7 @@
 """Container and cluster files: they keep to their schemas, and what they say is there.
 
 No container runs here: files are read by linters and by the schemas of compose and Kubernetes, commands
-by the programs' own parsers; the rest is compared.
+by the programs' own parsers; the rest is compared. test_compose_runs.py runs compose's as processes.
 """
 
 import json
@@ -26,9 +26,9 @@ from prefect_redis.client import RedisMessagingSettings
 
 from deployments.cli import app
 from flows import settings
+from tests.composed import FOLDER, services
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "deployments" / "container"
 CLUSTER = ROOT / "deployments" / "kubernetes"
 KUBERNETES = "1.37"
 PATCHED = re.compile(r"^(postgres:\d+\.\d+|\w+:\d+\.\d+\.\d+)(-[\w-]+)?$")
@@ -38,11 +38,6 @@ REDIS = {
     for model in (RedisMessagingSettings, RedisWorkerCleanupQueueSettings)
     for name in model.model_fields
 }
-
-
-def services() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "compose.yaml").read_text("utf-8"))
-    return found["services"]
 
 
 def test_the_image_holds_every_package_and_runs_as_nobody_special() -> None:
