@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from data_checks.sample_phrases import PhraseOptions, generate
-from deployments.model_commands import predict, replay
-from flows.recipe import parse_recipe
+from deployments.model_commands import lookup, predict, replay
+from flows.recipe import Recipe, parse_recipe
 from models.base import read_lineage
+from records.document import DecisionDocument
 from records.evaluation import RunResult
+from tasks.check import read_split
 from tasks.decide import read_decision
 from tests.consumer import asked_by_consumer
 from tests.tiny import write_csv
@@ -19,6 +21,21 @@ pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
 
 TEXTS = ["Does the old baker sell the red lamp at the station?", "xq zzk 17"]
+
+
+def recipe_of(world: World, *overrides: str) -> Recipe:
+    values = {
+        "name": NAME,
+        "task": "language_modeling",
+        "data": {"source": str(world.files / "texts.txt")},
+        "base": {"scratch": {"architecture": "gpt2", "layers": 2, "width": 64, "positions": 128,
+                             "vocabulary": 600}},
+        "train": {"epochs": 8, "learning_rate": 0.003, "batch_size": 16, "max_length": 32,
+                  "dropout": 0.0, "precision": "fp32"},
+        "split": {"test": 0.25},
+        "gate": {"minimum": 3.0, "slices": {"columns": ["length"]}},
+    }  # fmt: skip
+    return parse_recipe(values, overrides)
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +48,7 @@ def promoted_run(
     world.home.mkdir()
     texts = [row["source"] for row in generate(PhraseOptions(num=1000))]
     (folder / "texts.txt").write_text("\n\n".join(texts), "utf-8")
-    values = {
-        "name": NAME,
-        "task": "language_modeling",
-        "data": {"source": str(folder / "texts.txt")},
-        "base": {"scratch": {"architecture": "gpt2", "layers": 2, "width": 64, "positions": 128,
-                             "vocabulary": 600}},
-        "train": {"epochs": 8, "learning_rate": 0.003, "batch_size": 16, "max_length": 32,
-                  "dropout": 0.0, "precision": "fp32"},
-        "split": {"test": 0.25},
-        "gate": {"minimum": 3.0, "slices": {"columns": ["length"]}},
-    }  # fmt: skip
-    return world, world.run(parse_recipe(values))
+    return world, world.run(recipe_of(world))
 
 
 def test_the_first_language_model_beats_unigrams_and_trigrams(
@@ -118,3 +124,54 @@ def test_a_chat_model_on_it_by_adapters_is_shown_better_than_the_untuned_base(
     assert gain.lower is not None
     assert gain.lower > 0.5, "nats per token"
     assert result.outcome == "promoted", result.summary
+
+
+def test_a_successor_of_scrambled_texts_is_refused_and_one_that_goes_on_from_it_is_judged(
+    promoted_run: tuple[World, RunResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """New training texts beside the given test, which is that of the first run."""
+    world, first = promoted_run
+    before = world.throne()
+    data = world.data(recipe_of(world))
+    splits = {ref.split: read_split(world.store, ref, world.place.cache) for ref in data.splits}
+    new = [row["source"] for row in generate(PhraseOptions(seed=9, num=400))]
+    parts = {
+        "test": list(splits["test"]["text"]),
+        "new": new,
+        "scrambled": [" ".join(text.split()[::-1]) for text in new],
+    }
+    for name, texts in parts.items():
+        (world.files / f"{name}.txt").write_text("\n\n".join(texts), "utf-8")
+
+    def adapted(name: str) -> RunResult:
+        files = [str(world.files / f"{part}.txt") for part in (name, "test")]
+        return world.run(
+            recipe_of(
+                world,
+                f"data={{train: {files[0]}, test: {files[1]}}}",
+                f"base={{model: 'models:/{NAME}@champion'}}",
+                "split={}",
+                "train.epochs=2",
+            )
+        )
+
+    worse = adapted("scrambled")
+    assert worse.outcome == "refused", worse.summary
+    assert world.throne() == before
+    file = world.decision(worse.decision_digest)
+    assert replay(file) == "reproduces"
+    states = {finding.rule: finding.state for finding in file.decision.findings}
+    assert states["champion"] == states["anchor"] == "refused"
+    slices = [state for rule, state in states.items() if rule.startswith("slice:length=")]
+    assert "refused" in slices
+    lookup(world.place, NAME, as_json=False)
+    assert f"models:/{NAME}/{first.version}" in capsys.readouterr().out
+
+    better = adapted("new")
+    document = DecisionDocument.from_json(
+        world.path(f"reports/{NAME}/{better.decision_digest}/document.json").read_bytes()
+    )
+    assert document.train.base == f"models:/{NAME}@champion"
+    assert document.train.base_lineage_known
+    assert document.file.record.challenger.metrics["loss_per_token"] < 3
+    assert (better.outcome, better.version) == ("promoted", "2"), better.summary
