@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import httpx
 import mlflow
 import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.states import Completed, Running
 
 from deployments.access import doors
@@ -168,7 +170,6 @@ def test_with_the_right_ones_it_promotes(guarded: Guarded, night: Night) -> None
 
 
 def test_prefect_lets_nobody_in_with_a_wrong_password(guarded: Guarded, night: Night) -> None:
-    """And nobody without one: see the doctor's question below."""
     before = facts(guarded)
     (ended,) = guarded.refit(
         (["run", str(night.recipe)], {}), PREFECT_API_AUTH_STRING="refit:wrong"
@@ -177,6 +178,36 @@ def test_prefect_lets_nobody_in_with_a_wrong_password(guarded: Guarded, night: N
     assert "Prefect answered 401; check PREFECT_API_AUTH_STRING" in ended.said
     assert ended.said.count("error:") == 1
     assert facts(guarded) == before
+
+
+def test_who_brings_no_password_or_a_wrong_one_is_answered_401_and_changes_nothing(
+    guarded: Guarded, night: Night
+) -> None:
+    stack, known = guarded.stack, facts(guarded)
+    assert stack.guard is not None
+    with client_of(guarded.variables), get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(f"retrain/{NAME}-guarded").id
+
+        def runs() -> list[Any]:
+            own = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+            return [run.id for run in client.read_flow_runs(deployment_filter=own)]
+
+        before = runs()
+        alias = f"{stack.mlflow_url}/api/2.0/mlflow/registered-models/alias"
+        champion = {"name": NAME, "alias": "champion"}
+        asked: tuple[tuple[str, str, dict[str, Any]], ...] = (
+            ("GET", alias, {"params": champion}),
+            ("POST", alias, {"json": {"name": NAME, "alias": "strangers", "version": "1"}}),
+            ("DELETE", alias, {"json": champion}),
+            ("GET", f"{stack.prefect_url}/deployments/{deployment}", {}),
+            ("POST", f"{stack.prefect_url}/deployments/{deployment}/create_flow_run", {"json": {}}),
+        )
+        for auth in (None, (stack.guard.user, "wrong"), ("nobody", "wrong")):
+            for method, url, more in asked:
+                answer = httpx.request(method, url, auth=auth, timeout=60, **more)
+                assert (auth, method, url, answer.status_code) == (auth, method, url, 401)
+        assert runs() == before
+    assert facts(guarded) == known
 
 
 def test_a_reader_of_mlflow_cannot_promote(guarded: Guarded, night: Night) -> None:
