@@ -107,7 +107,7 @@ def test_a_suspended_run_that_nobody_answers_in_time_is_ended_as_declined(
     ((asked, given),) = asks(promoted.store, NAME)
     assert (asked.flow_run_id, given) == (str(run_id), None)
     over = asked.model_copy(update={"expires": "2026-01-01T00:00:00+00:00"})
-    promoted.store.write(f"approvals/{NAME}/{asked.decision_digest}/ask.json", over.to_json())
+    write_stamped(promoted.store, f"approvals/{NAME}/{asked.decision_digest}/ask.json", over)
     expire(promoted.place)
     assert state_of(run_id) == ("Declined", f"nobody answered until {over.expires}")
     assert resume(run_id, decision="approve", approver="Bob", reason="late") == "ABORT"
