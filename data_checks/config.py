@@ -15,7 +15,8 @@ class DataConfig(Record):
 
     source: str | None = Field(
         None,
-        description="sample:NAME, a file, folder or glob, s3://bucket/key, hf://dataset@revision; split by hash.",
+        description="sample:NAME, a file, folder or glob, s3://bucket/key, hf://dataset@commit, "
+        "hf://dataset@branch?follow=1; split by hash.",
     )
     train: str | None = Field(None, description="Given training data, instead of `source`.")
     validation: str | None = Field(

@@ -161,7 +161,7 @@ def format_of(path: Path, config: DataConfig) -> Format:
         known = ", ".join(ENDINGS)
         raise ParseError(
             f"{path.name}: the ending {ending!r} is none of {known}; set data.format "
-            f"(csv, tsv, jsonl or parquet)"
+            f"(csv, tsv, jsonl, parquet or text)"
         )
     return ENDINGS[ending.lower()]
 

@@ -5,7 +5,7 @@ Errors of sources, all of them `ValueError` (a bad input, never worth a retry un
     SourceError
     |-- ParseError         a file that cannot become rows
     |-- SampleError        a `sample:` URI that names no sample or no option (samples)
-    `-- LocationError      a URI that names no data (tasks.sources)
+    `-- LocationError      a URI that names no data (tasks.location)
         `-- UnreachableError   a service that does not answer; the one that may be tried again
 """
 

@@ -300,6 +300,8 @@ def _mode(mode: str) -> Any:
 def _check_base(recipe: Any) -> None:
     """Refuse a base that cannot be had before any server is started or row is read."""
     from models.base import check_fits, resolve_base
+    from models.blanks import check_metric
+    from models.languages import language_tokens, must_be_told
 
     has_adapters = recipe.train.strategy in ("lora", "qlora")
     if has_adapters:
@@ -310,6 +312,9 @@ def _check_base(recipe: Any) -> None:
         if option.scratch is None and not option.model.startswith("models:/"):
             base = resolve_base(option)
             check_fits(recipe.task, recipe.train, base.path, base.uri)
+            check_metric("gate.metric", recipe.gate.metric, base.path, base.uri)
+            if must_be_told(recipe.task, base.path):
+                language_tokens(base, recipe.data.source_language, recipe.data.target_language)
             if has_adapters:
                 check_targets(recipe.train, base)
 

@@ -100,7 +100,8 @@ def _full_disk(exc: BaseException) -> str | None:
 
 def _is_state(exc: BaseException) -> bool:
     """Whether the store or the ledger is to blame, or another run that came first: no input is."""
-    from tasks.ledger import ChampionChanged, EntryRefused, LedgerCorrupt
+    from tasks.ledger import AliasBehind, ChampionChanged, EntryRefused, LedgerCorrupt
     from tasks.objects import CorruptObject
 
-    return isinstance(exc, (ChampionChanged, CorruptObject, EntryRefused, LedgerCorrupt))
+    states = (AliasBehind, ChampionChanged, CorruptObject, EntryRefused, LedgerCorrupt)
+    return isinstance(exc, states)

@@ -25,7 +25,7 @@ from tasks.ledger import (
 from tasks.live import latest_of_each
 from tasks.place import Place
 from tasks.projection import registered_version
-from tasks.reconcile import check_mirror
+from tasks.reconcile import mirrored_history
 
 BATCH = 256
 MARKS = {"passed": "✓", "refused": "✗", "noted": "·"}
@@ -91,7 +91,7 @@ def check_known(place: Place, name: str) -> None:
     known = known_names(place)
     if name in known:
         return
-    check_mirror(Registry(place), name, ())
+    mirrored_history(place.open(), Registry(place), name)
     close = get_close_matches(name, known, n=1)
     others = (
         f"there are: {', '.join(known)}" if known else "there is none yet: `refit run` a recipe"
@@ -201,7 +201,7 @@ def _mirror_problems(place: Place, name: str) -> list[str]:
     from tasks.registry import Registry
 
     try:
-        check_mirror(Registry(place), name, history(place.open(), name))
+        mirrored_history(place.open(), Registry(place), name)
     except LedgerError as exc:
         return [str(exc)]
     return []

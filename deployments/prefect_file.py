@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from deployments.up import load_recipes
-from flows.deploy import COLLISION, VARIABLES, Deployment, deployments_of, services_of
+from flows.deploy import VARIABLES, Deployment, deployments_of, services_of
 from flows.recipe import Recipe
 from flows.schedule import ScheduleConfig
 
@@ -72,7 +72,7 @@ def _entry(deployment: Deployment, environment: str, shared: dict[str, Any]) -> 
         "tags": list(deployment.tags),
         "concurrency_limit": {
             "limit": deployment.num_at_once,
-            "collision_strategy": COLLISION.value,
+            "collision_strategy": deployment.collision.value,
         },
         "parameters": parameters,
         "schedules": _schedules(deployment.schedule),

@@ -30,8 +30,6 @@ log = logging.getLogger("refit")
 
 MAX_TEXTS = 256
 MAX_CHARS = 100_000
-NUM_AT_ONCE = 2
-"""Answers computed side by side; the model's own threads share the cores already."""
 WARM_UP = ("a", "a short text to begin with")
 
 
@@ -121,7 +119,8 @@ def make_app(throne: Throne, password: str = "") -> FastAPI:
         title=f"refit serve {throne.name}",
         description=f"The champion of {throne.name}. Each answer names the version that gave it.",
     )
-    turn = threading.Semaphore(NUM_AT_ONCE)
+    # One answer at a time: tokenizers and predictors keep state; a model's threads share the cores.
+    turn = threading.Lock()
 
     @app.exception_handler(RequestValidationError)
     def say_mistakes(request: Request, exc: RequestValidationError) -> JSONResponse:

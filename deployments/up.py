@@ -126,7 +126,8 @@ def start_worker(processes: Processes, stack: Stack, poll_s: float = 2.0) -> Chi
     """A process worker of the pool; runs what its queues let through.
 
     It fetches nothing before it is due: of a dense schedule, what waits fetched while the run before
-    goes on would be cancelled, two of three times.
+    goes on would be cancelled, two of three times. Its runs are asked to end before it: a training
+    saves itself.
     """
     environment = {
         **clean_environment(),
@@ -141,6 +142,7 @@ def start_worker(processes: Processes, stack: Stack, poll_s: float = 2.0) -> Chi
         [sys.executable, *command, "--name", "local"],
         environment=environment,
         grace_s=WORKER_GRACE_S,
+        is_for_all=True,
     )
 
 

@@ -46,7 +46,7 @@ def approved(
     Returns:
         The answer; None where there is none yet and no run could wait for it.
     """
-    run_id = str(flow_run.id or "") if deployment.id else ""
+    run_id = _own_run_id()
     before = approval.asked_before(store, name, run_id)
     if before is not None and before.decision_digest != decision_digest:
         return _too_late(before.decision_digest)
@@ -74,6 +74,17 @@ def approved(
         approver=form.approver,
         reason=form.reason,
     )
+
+
+def asked_over(store: Store, name: str) -> str:
+    """Digest of the decision over which this very run was suspended; empty: over none."""
+    before = approval.asked_before(store, name, _own_run_id())
+    return before.decision_digest if before is not None else ""
+
+
+def _own_run_id() -> str:
+    """Of a run that can be suspended; empty in a terminal."""
+    return str(flow_run.id or "") if deployment.id else ""
 
 
 def _too_late(decision_digest: str) -> Answer:

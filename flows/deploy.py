@@ -24,10 +24,7 @@ from flows.settings import QUIET
 from flows.watch import watch
 from report.markdown import escape_markdown
 
-COLLISION = ConcurrencyLimitStrategy.CANCEL_NEW
-"""A run that comes while another goes on is cancelled and says so: the next one finds what is new.
-
-Waiting, the runs of a dense schedule would pile up before the one that a person has asked for."""
+CANCEL, WAIT = ConcurrencyLimitStrategy.CANCEL_NEW, ConcurrencyLimitStrategy.ENQUEUE
 TAG = "refit"
 AT_ONCE = "at-once"
 """The queue of what no training may hold up: rollback, reconciliation, the reaper, watchers.
@@ -59,7 +56,13 @@ class Deployment(NamedTuple):
     parameter_schema: dict[str, Any]
     schedule: ScheduleConfig | None = None
     num_at_once: int = 1
-    """A run that comes while so many go on is cancelled."""
+    collision: ConcurrencyLimitStrategy = CANCEL
+    """Of a run that comes while so many go on: it is cancelled, and the next one finds what is new.
+
+    Waiting, the runs of a dense schedule would pile up before the one that a person has asked for.
+    Where people approve they wait all the same: else a run that comes back with an answer, while
+    another one goes on, would be cancelled, and the answer lost.
+    """
     queue: str | None = AT_ONCE
     """Of its work pool; none: the default one."""
 
@@ -87,6 +90,7 @@ def deployments_of(recipe: Recipe, environment: str) -> Iterator[Deployment]:
         parameters={"recipe": values, **form_defaults(recipe)},
         parameter_schema=form_schema(retrain.fn, recipe),
         schedule=recipe.schedule,
+        collision=WAIT if recipe.gate.approval == "required" else CANCEL,
         queue=None,
     )
     if recipe.watch is not None:
@@ -145,7 +149,9 @@ def describe(recipe: Recipe) -> str:
         "Must prove": f"{recipe.gate.metric} beyond {recipe.gate.minimum:g}; "
         f"{recipe.gate.rule.replace('_', '-')} to the champion, margin {recipe.gate.margin:g}",
         "Runs by itself": escape_markdown(str(recipe.schedule)) if recipe.schedule else "never",
-        "Two at once": "the second is cancelled; the next one finds what is new",
+        "Two at once": "the second waits, as an answer may come with it"
+        if recipe.gate.approval == "required"
+        else "the second is cancelled; the next one finds what is new",
     }
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     return (
@@ -208,7 +214,7 @@ def _apply(
         version=version or None,
         schedules=schedules(deployment.schedule),
         concurrency_limit=deployment.num_at_once,
-        concurrency_options=ConcurrencyOptions(collision_strategy=COLLISION),
+        concurrency_options=ConcurrencyOptions(collision_strategy=deployment.collision),
         parameters=deployment.parameters,
         parameter_openapi_schema=deployment.parameter_schema,
         enforce_parameter_schema=True,

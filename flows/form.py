@@ -22,7 +22,7 @@ DataUri = Annotated[
     Field(
         title="Training data",
         description="Another source or version of the rows to learn from than the recipe's: a file "
-        "or folder, s3://bucket/key, hf://dataset@revision, sample:NAME.",
+        "or folder, s3://bucket/key, hf://dataset@commit, sample:NAME.",
         min_length=1,
         max_length=1000,
         # Refused before Prefect keeps it: parameters are shown to everybody.

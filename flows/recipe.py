@@ -368,7 +368,7 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
             yield f"{section}.metric: {metric} is none of {recipe.task}'s: {', '.join(known)}"
     least, metric = recipe.gate.minimum, recipe.gate.metric
     if metric in LOSSES and not 0 < least < math.inf:
-        per = "item" if metric == "log_loss" else "token"
+        per = {"log_loss": "item", "loss_per_byte": "byte"}.get(metric, "token")
         yield f"gate.minimum: {least:g} is no {metric}; give the most nats per {per}, e.g. 0.3"
     if metric not in LOSSES and not 0 <= least < 1:
         hint = f" ({least / 100:g} for {least:g} points)" if 1 <= least < 100 else ""
@@ -390,6 +390,14 @@ def _shape_problems(recipe: Recipe, scratch: ScratchConfig, place: str) -> Itera
             f"{place}.architecture: {scratch.architecture!r} has no head for {recipe.task}; "
             f"use {', '.join(fitting[:-1])} or {fitting[-1]}"
         )
+    if scratch.fills_blanks and scratch.architecture in fitting:
+        for section in ("gate", "train"):
+            if getattr(recipe, section).metric == "loss_per_byte":
+                yield (
+                    f"{section}.metric: loss_per_byte compares with any model, and {place}.architecture="
+                    f"{scratch.architecture!r} fills in blanks, whose cost compares with none; "
+                    "use loss_per_token"
+                )
     lengths = {"train.max_length": recipe.train.max_length}
     if TASKS[recipe.task].stacks == "two":
         lengths["train.max_target_length"] = recipe.train.max_target_length

@@ -1,13 +1,14 @@
 """retrain: a recipe becomes a decision; a new champion, or a refusal that says why."""
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from prefect import flow
 from prefect.states import Completed
 
-from flows.approval import approved
+from flows.approval import approved, asked_over
 from flows.best import with_best_base, with_best_settings
 from flows.contest import candidates, incumbents
 from flows.costs import Costs
@@ -32,6 +33,8 @@ from flows.settings import load_place
 from flows.streak import tell_streak
 from models.power import power_table
 from records.approval import Answer
+from records.base import digest_of
+from records.cost import StepCost
 from records.data import DataRef
 from records.document import DecisionDocument, Outcome, TrainResult, report_path
 from records.evaluation import IndexEntry, RunResult
@@ -39,7 +42,7 @@ from records.ledger import LedgerEntry
 from records.search import SearchResult
 from report.card import model_card
 from report.markdown import question_markdown
-from tasks.check import check
+from tasks.check import check, stored_data
 from tasks.decide import decide_challenger, read_decision, read_index
 from tasks.evaluate import evaluate
 from tasks.ingest import ingest
@@ -52,6 +55,7 @@ from tasks.ledger import (
     history,
     is_held,
 )
+from tasks.objects import StoreError
 from tasks.orchestrator import state_name
 from tasks.place import Place
 from tasks.promote import promote
@@ -59,6 +63,7 @@ from tasks.publish import (
     publish,
     publish_evaluation,
     publish_refused_data,
+    read_document,
     report_key,
     report_links,
 )
@@ -69,6 +74,8 @@ from tasks.train import base_digest, check_registered, read_result, train_challe
 
 log = logging.getLogger("refit")
 
+SEARCHED = {"base", "train", "search", "gate"}
+"""Parts of a recipe that decide what a choice or a search finds."""
 MAX_DECISIONS = 3
 """Times a run decides anew because the champion changed while it was evaluating."""
 
@@ -144,6 +151,12 @@ def run(request: Request) -> RunResult:
     check_claim(place.open(), name, recipe.name, recipe.task)
     with costs.step("reconcile"):
         reconcile(place, name)
+    finish_report(request)
+    if (waiting := waiting_document(request)) is not None:
+        try:
+            return conclude(request, waiting, waiting.costs)
+        except ChampionChanged as exc:
+            log.warning("%s; judging anew", exc)
     for option in recipe.base.options:
         if option.model.startswith("models:/"):
             check_registered(place, option)  # before any row is read
@@ -159,19 +172,32 @@ def run(request: Request) -> RunResult:
     if request.mode == "evaluate only":
         return measure(request, data)
     say_power(recipe, data)
-    recipe, choice = with_best_base(place, recipe, data, costs)
-    with costs.step("base"):
-        base = base_digest(place, recipe.base, data)
-    recipe, search = with_best_settings(place, recipe, data, base, costs)
-    request = replace(request, recipe=recipe, choice=choice, search=search)
-    key = train_key(data, base, recipe.train)
-    if done := same_champion(request, data, key):
-        return done
     try:
+        request, key = with_best(request, data)
+        if done := same_champion(request, key):
+            return done
         with lease(place.open(), f"trains/{key}"):
             return make_and_judge(request, data, key)
     except AlreadyRunning as exc:
         return RunResult(name=name, outcome="already_running", summary=str(exc))
+
+
+def with_best(request: Request, data: DataRef) -> tuple[Request, str]:
+    """The request with the base and the settings that were found for it, and its train key.
+
+    Raises:
+        AlreadyRunning: another run is looking for them.
+    """
+    recipe, place, costs = request.recipe, request.place, request.costs
+    asked = digest_of([data.data_key, recipe.model_dump(mode="json", include=SEARCHED)])
+    is_sought = recipe.base.candidates or recipe.search
+    with lease(place.open(), f"searches/{asked}") if is_sought else nullcontext():
+        recipe, choice = with_best_base(place, recipe, data, costs)
+        with costs.step("base"):
+            base = base_digest(place, recipe.base, data, recipe.gate.metric)
+        recipe, search = with_best_settings(place, recipe, data, base, costs)
+    found = replace(request, recipe=recipe, choice=choice, search=search)
+    return found, train_key(data, base, recipe.train)
 
 
 def make_and_judge(request: Request, data: DataRef, key: str) -> RunResult:
@@ -249,21 +275,53 @@ def judge(request: Request, data: DataRef, challenger: TrainResult) -> RunResult
             version=live.version if live else "",
             decision_digest=entry.decision_digest,
         )
-    document = describe(request, data, challenger, entry)
+    return conclude(request, describe(request, data, challenger, entry))
+
+
+def waiting_document(request: Request) -> DecisionDocument | None:
+    """What this run asked a person about before it was suspended, where that still stands.
+
+    The answer is about that decision, whatever data came in the meantime; after another entry in the
+    ledger it is judged anew. The page's decision holds by its digest; which model that is about is
+    read where a digest guards it too.
+    """
+    store, name = request.place.open(), request.name
+    if not (digest := asked_over(store, name)):
+        return None
+    document, decided = read_document(store, name, digest), find_decided(request, digest)
+    if document is None or decided is None:
+        return None
+    is_same_head = document.file.record.ledger_sequence == len(request.history())
+    return document.model_copy(update={"train": decided[1]}) if is_same_head else None
+
+
+def find_decided(request: Request, digest: str) -> tuple[IndexEntry, TrainResult] | None:
+    """A decision's line in the index, and the challenger that it is about; None where one is gone."""
+    store = request.place.open()
+    entry = next((e for e in read_index(store, request.name) if e.decision_digest == digest), None)
+    challenger = read_result(store, entry.train_key) if entry is not None else None
+    return (entry, challenger) if entry is not None and challenger is not None else None
+
+
+def conclude(
+    request: Request, document: DecisionDocument, earlier: tuple[StepCost, ...] = ()
+) -> RunResult:
+    """Act on a decision, and write down what came of it; `earlier` is what was spent before."""
     outcome, version = act(request, document)
-    ended = {"outcome": outcome, "model_version": version, "costs": costs.steps()}
+    costs = (*earlier, *request.costs.steps())
+    ended = {"outcome": outcome, "model_version": version, "costs": costs}
     document = document.model_copy(update=ended)
-    with costs.step("report", may_stop=False):
-        path = publish(place, document)
+    with request.costs.step("report", may_stop=False):
+        path = publish(request.place, document)
     say_cost(document)
     return RunResult(
         name=request.name,
         outcome=outcome,
-        summary=entry.summary,
+        summary=document.file.decision.summary,
         version=version,
-        decision_digest=entry.decision_digest,
+        decision_digest=document.decision_digest,
         report_path=path,
-        data_key=data.data_key,
+        data_key=document.data.data_key,
     )
 
 
@@ -319,27 +377,43 @@ def ask_person(request: Request, document: DecisionDocument) -> Answer | None:
     )
 
 
-def same_champion(request: Request, data: DataRef, key: str) -> RunResult | None:
+def same_champion(request: Request, key: str) -> RunResult | None:
     """The outcome `unchanged` where the champion came from this very train key."""
     live = champion(request.history())
     if live is None or live.train_key != key:
         return None
-    finish_report(request, data, live)
     why = "data, settings, code and base are those of the champion"
     return unchanged(request.name, live, why)
 
 
-def finish_report(request: Request, data: DataRef, live: LedgerEntry) -> None:
-    """Write the page of a promotion whose run was killed before it came to that."""
-    store, digest = request.place.open(), live.decision_digest
-    if not digest or store.exists(report_key(request.name, digest)):
+def finish_report(request: Request) -> None:
+    """Write the page of a promotion whose run was killed before it came to that.
+
+    Until then there is none, or one that says what was to be done.
+    """
+    live = champion(request.history())
+    if live is None or live.action != "promote":
         return
-    challenger = read_result(store, live.train_key)
-    entry = next((e for e in read_index(store, request.name) if e.decision_digest == digest), None)
-    if challenger is not None and entry is not None:
-        document = describe(request, data, challenger, entry)
-        ended = {"outcome": "promoted", "model_version": live.version}
-        publish(request.place, document.model_copy(update=ended))
+    document = read_document(request.place.open(), request.name, live.decision_digest)
+    if document is not None and document.outcome == "promoted":
+        return
+    try:
+        document = document or describe_again(request, live)
+        if document is not None:
+            ended = {"outcome": "promoted", "model_version": live.version}
+            publish(request.place, document.model_copy(update=ended))
+    except StoreError as exc:  # no page is worth a run
+        log.warning("the page of version %s stays unwritten: %s", live.version, exc)
+
+
+def describe_again(request: Request, live: LedgerEntry) -> DecisionDocument | None:
+    """What the killed run knew of its promotion, from the store; None where that is gone."""
+    store, digest = request.place.open(), live.decision_digest
+    if (decided := find_decided(request, digest)) is None:
+        return None
+    entry, challenger = decided
+    data = stored_data(store, read_decision(store, request.name, digest).record.data_key)
+    return describe(request, data, challenger, entry)
 
 
 def unchanged(name: str, live: LedgerEntry, why: str) -> RunResult:

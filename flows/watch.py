@@ -13,7 +13,7 @@ from flows.settings import load_place
 from tasks.ingest import ingest
 from tasks.place import Place
 from tasks.retries import patience
-from tasks.watch import News, announce, look
+from tasks.watch import News, announce, announce_again, look
 
 log = logging.getLogger("refit")
 
@@ -40,6 +40,8 @@ def find_news(place: Place, recipe: Recipe) -> News:
     """One look; see tasks/watch.py."""
     config = recipe.watch or WatchConfig()
     marks, state = look(place, recipe.name, recipe.data, config.min_new_rows, config.settle_s)
+    if state == "none" and announce_again(place, recipe.name):
+        return "new"
     if state != "changed":
         return state
     snapshot = ingest(place, recipe.data, recipe.task)

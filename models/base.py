@@ -42,8 +42,8 @@ LOADED_FILES = (
 HUB_PATTERNS = [*LOADED_FILES, "model-*.safetensors"]
 PADDED_POSITIONS = ("camembert", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl")
 """Kinds of model that count positions from pad_token_id + 1: the ones before hold no token."""
-MANY_LANGUAGES = ("m2m_100", "mbart", "seamless_m4t", "seamless_m4t_v2")
-"""Kinds of model that are told the language of a text by a token of their own, which nobody sets here."""
+UNTOLD = ("m2m_100", "seamless_m4t", "seamless_m4t_v2")
+"""Kinds of model that must be told languages, which nobody tells them; mBART is told (languages.py)."""
 ADAPTER = "adapter_config.json"
 LINEAGE_FILE = "lineage.json"
 HUB_TIMEOUT_S = 5
@@ -150,11 +150,11 @@ def check_fits(task: Task, config: TrainConfig, path: Path, name: str) -> None:
             f"base.model={name!r} is a {known.get('model_type', 'model')} that is no encoder-decoder; "
             f"task {task} needs one (t5, marian, bart)"
         )
-    if stacks == "two" and known.get("model_type") in MANY_LANGUAGES:
+    if stacks == "two" and known.get("model_type") in UNTOLD:
         raise UnknownBase(
             f"base.model={name!r} is a {known['model_type']}, which must be told both languages by "
-            "tokens of its own, and would be trained and asked without them; name a t5, a marian of "
-            "this pair, or a bart"
+            "tokens of its own, and would be trained and asked without them; name an mbart, a t5, a "
+            "marian of this pair, or a bart"
         )
     if stacks == "one" and has_two:
         raise UnknownBase(

@@ -16,7 +16,7 @@ from records.base import Record, is_empty
 from records.policy import Metric
 from records.task import Task
 
-TRAIN_VERSION = 1
+TRAIN_VERSION = 2
 """Part of every train key: raise it when the same configuration would train otherwise."""
 
 
@@ -73,6 +73,11 @@ class ScratchConfig(Record):
     def has_fixed_positions(self) -> bool:
         """Whether a text may not be longer than `positions`."""
         return self.architecture not in ("xlnet", "t5")
+
+    @property
+    def fills_blanks(self) -> bool:
+        """Whether it is a masked language model, where it is one; the others are causal."""
+        return self.architecture == "bert"
 
     def problems(self) -> list[str]:
         """What the fields together cannot be, each with the next step."""
@@ -290,6 +295,9 @@ class TrainConfig(Record):
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Of hidden and attention layers; none: the base's own."
+    )
+    attention_dropout: float | None = Field(
+        None, ge=0, lt=1, description="Of attention's weights; none: as dropout."
     )
     label_smoothing: float = Field(
         0.0,

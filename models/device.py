@@ -19,7 +19,7 @@ COMPUTING_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "saf
 TRAINING_LIBRARIES = (*COMPUTING_LIBRARIES, "peft", "scikit-learn")
 """Whose versions can move trained weights."""
 TRAINING_CODE = (
-    "adapt", "base", "checkpoint", "depth", "device", "encode", "four_bit", "lesson", "loss",
+    "adapt", "base", "checkpoint", "depth", "device", "dropout", "encode", "four_bit", "lesson", "loss",
     "optimiser", "schedule", "step", "stop", "train", "watch",
 )  # fmt: skip
 """Modules of this room that every training runs through."""

@@ -24,7 +24,7 @@ class Code:
 
     baselines = ("baseline:unigram",)
     judges_base = True
-    training_modules = ("language_model", "language_modeling_lesson")
+    training_modules = ("blanks", "language_model", "language_modeling_lesson")
     lesson = LanguageModelingLesson
 
     def fingerprint(self, request: ScoringRequest) -> Fingerprint:

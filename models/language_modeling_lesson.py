@@ -10,12 +10,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from models.base import Base, check_fits
+from models.blanks import check_metric
 from models.config import TrainConfig
 from models.encode import load_tokenizer
-from models.errors import SettingExceedsModel
 from models.language_model import LanguageModel, is_masked
 from models.lesson import (
-    PER_BYTE,
     Row,
     check_tokens,
     load_with_head,
@@ -45,15 +44,10 @@ class LanguageModelingLesson:
         validation: Examples,
     ) -> None:
         check_fits("language_modeling", config, base.path, base.uri)
+        check_metric("train.metric", config.metric, base.path, base.uri)
         self.tokenizer = load_tokenizer(base.path, config.max_length)
         self.model = load_with_head(base, config, "a language model", _head)
         is_cloze = is_masked(self.model.config)
-        if is_cloze and config.metric == PER_BYTE:
-            raise SettingExceedsModel(
-                f"base.model={base.uri!r} fills in blanks, and what they cost compares with no other "
-                "model's loss: it has no loss_per_byte; leave it out of base.candidates, or set "
-                "train.metric: loss_per_token"
-            )
         self.figures = loss_figures(config)
         needed = ("cls_token", "sep_token", "mask_token") if is_cloze else ("eos_token",)
         check_tokens(self.tokenizer, self.model, base.uri, *needed)

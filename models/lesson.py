@@ -21,6 +21,9 @@ from records.text import num_bytes
 Row = Mapping[str, Any]
 """One encoded training row."""
 PER_TOKEN, PER_BYTE = "loss_per_token", "loss_per_byte"
+HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "resid_pdrop", "embd_pdrop", "dropout_rate")
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
+"""What families call them in their configurations."""
 
 
 class Lesson(Protocol):
@@ -70,13 +73,23 @@ def mean_losses(losses: Sequence[tuple[float, int]], texts: Sequence[str]) -> di
     }
 
 
-def dropout_overrides(known: Any, dropout: float | None) -> dict[str, Any]:
-    """The settings of a configuration that mean dropout, at another rate; none for None."""
-    if dropout is None:
-        return {}
-    names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout",
-             "attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout_rate")  # fmt: skip
-    return {name: dropout for name in names if hasattr(known, name)}
+def dropout_overrides(known: Any, config: TrainConfig) -> dict[str, float]:
+    """The settings of a base's configuration that mean dropout, at the recipe's rates.
+
+    Raises:
+        SettingExceedsModel: attention's rate is asked for, and the base has one for all its layers.
+    """
+    hidden = [name for name in HIDDEN_DROPOUT if hasattr(known, name)]
+    attention = [name for name in ATTENTION_DROPOUT if hasattr(known, name)]
+    if config.attention_dropout is not None and not attention:
+        raise SettingExceedsModel(
+            f"train.attention_dropout={config.attention_dropout}: {known.model_type!r} has one rate "
+            "for all its layers; leave it out and set train.dropout"
+        )
+    rates = dict.fromkeys(hidden + attention, config.dropout)
+    if config.attention_dropout is not None:
+        rates |= dict.fromkeys(attention, config.attention_dropout)
+    return {name: rate for name, rate in rates.items() if rate is not None}
 
 
 def load_with_head(
@@ -104,7 +117,7 @@ def load_with_head(
             trust_remote_code=False,
             dtype=torch.float32,
             attn_implementation=attention_kind(),
-            **dropout_overrides(known, config.dropout),
+            **dropout_overrides(known, config),
             **options,
             **four_bit_options(kind, known, config),
         )

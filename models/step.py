@@ -5,6 +5,7 @@ memory and time, and nothing else: the loss is divided by the targets of the who
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from models.checkpoint import ResumableTrainer
 from models.config import TrainConfig
+from models.dropout import CheapDropout
 from models.encode import TokenGroupedSteps
 from models.lesson import Row
 from models.optimiser import build_optimiser
@@ -103,7 +105,11 @@ class StepTrainer(ResumableTrainer):
         parts = split_rows(rows, self.watch.batch_limit, in_tokens=self.steps is not None)
         batches = [self.collate([item.row for item in part]) for part in parts]
         num_targets = self._get_num_items_in_batch(batches, self.args.device)
-        losses = [super(StepTrainer, self).training_step(model, b, num_targets) for b in batches]
+        is_cheap = self.args.device.type == "cpu"  # a mode costs each of a card's calls, too
+        with CheapDropout() if is_cheap else nullcontext():
+            losses = [
+                super(StepTrainer, self).training_step(model, b, num_targets) for b in batches
+            ]
         return torch.stack(losses).sum()
 
 

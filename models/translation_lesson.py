@@ -70,12 +70,12 @@ class TranslationLesson:
 
     def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """input_ids and attention_mask (B, S); labels and decoder_input_ids (B, T)."""
-        pad_id = self.tokenizer.pad_token_id
-        labels_BT = _padded([row["target"] for row in rows], IGNORED)
-        input_ids_BS = _padded([row["source"] for row in rows], pad_id)
+        pad_id, config = self.tokenizer.pad_token_id, self._config
+        sources = [row["source"] for row in rows]
+        labels_BT = _padded([row["target"] for row in rows], IGNORED, config.max_target_length)
         return {
-            "input_ids": input_ids_BS,
-            "attention_mask": _padded([[1] * len(row["source"]) for row in rows], 0),
+            "input_ids": _padded(sources, pad_id, config.max_length),
+            "attention_mask": _padded([[1] * len(ids) for ids in sources], 0, config.max_length),
             "labels": labels_BT,
             "decoder_input_ids": self.model.prepare_decoder_input_ids_from_labels(labels=labels_BT),
         }
@@ -151,10 +151,13 @@ def _ids(
     return rows, num_cut
 
 
-def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-    """Rows of ids to (B, longest) int64, padded on the right."""
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows], dtype=torch.long)
+def _padded(rows: Sequence[Sequence[int]], value: int, limit: int) -> torch.Tensor:
+    """Rows of at most `limit` ids to (B, length) int64, padded on the right to a multiple of four.
+
+    A processor makes its kernels anew for each shape; so there are few.
+    """
+    length = min(-(-max(map(len, rows)) // 4) * 4, limit)
+    return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows], dtype=torch.long)
 
 
 def _length(row: Row) -> int:

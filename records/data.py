@@ -37,6 +37,8 @@ class SnapshotRef(Record):
     """What the rows are for: it says how they are checked, split, learned and scored."""
     language: str | None = Field(None, exclude_if=is_empty)
     """Of the texts to be written, where the recipe says it."""
+    source_language: str | None = Field(None, exclude_if=is_empty)
+    """Of the texts to be read, where the recipe says it."""
 
 
 class RowRef(Record):

@@ -11,6 +11,7 @@ from report.figures import capital, count, counted, metric_name, moment, score
 from report.html import visible
 from report.scores import MARKS
 from report.sentence import headline, sentence
+from report.sketch import sketch
 from report.view import facts_of, interval_text, role_name, rule_name, scorecards
 
 SPECIAL = re.compile(r"[\\`*_\[\]#|~$]|^[-+=]")
@@ -80,6 +81,7 @@ def summary_markdown(document: DecisionDocument, links: Mapping[str, str]) -> st
         f"# {escape_markdown(headline(document))}",
         escape_markdown(sentence(document)),
         links_markdown(links),
+        fenced(sketch(document)),
         markdown_table(score_rows(document)),
         rules,
         f"Data: {counted(report.num_in, 'row')} in, {count(dropped)} dropped; "
@@ -87,6 +89,11 @@ def summary_markdown(document: DecisionDocument, links: Mapping[str, str]) -> st
         f"Decision `{digest(document.decision_digest)}`, {escape_markdown(moment(document.time))}.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def fenced(drawing: str) -> str:
+    """A block of code; nothing for nothing."""
+    return f"```text\n{drawing}\n```" if drawing else ""
 
 
 def question_markdown(document: DecisionDocument, links: Mapping[str, str]) -> str:

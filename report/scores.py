@@ -52,7 +52,7 @@ def comparison(document: DecisionDocument) -> Html:
     """Scores of all models, then challenger minus each other, as pictures with intervals."""
     metric = metric_of(document)
     compared = findings_of(document, *COMPARED)
-    rows = [_difference_row(document, f) for f in compared if f.interval]
+    rows = [difference_row(document, f) for f in compared if f.interval]
     name = metric_name(metric)
     caption = f"{capital(name)}, challenger minus the other model, on the same test items"
     picture = forest(rows, caption=caption, write=ticks(metric, signed=True), zero=0.0)
@@ -66,7 +66,8 @@ def comparison(document: DecisionDocument) -> Html:
     )
 
 
-def _difference_row(document: DecisionDocument, finding: Finding) -> ForestRow:
+def difference_row(document: DecisionDocument, finding: Finding) -> ForestRow:
+    """A finding that compares two models, with its interval and its limit."""
     detail = interval_text(document, finding)
     if finding.limit is not None:
         detail += f", must exceed {difference(unit_of(document, finding), finding.limit)}"
@@ -193,7 +194,7 @@ def slices(document: DecisionDocument) -> Html:
 
 
 def _slice_row(document: DecisionDocument, finding: Finding) -> ForestRow:
-    row = _difference_row(document, finding)
+    row = difference_row(document, finding)
     size = f"{counted(finding.num_items, 'item')} · " if finding.num_items is not None else ""
     text = interval_text(document, finding) or finding.reason
     mark = MARKS[finding.state].partition(" ")[0]

@@ -11,6 +11,7 @@ from report.markdown import escape_markdown
 from tasks.decide import read_decision
 from tasks.ledger import (
     CROWNING,
+    AliasBehind,
     LedgerError,
     NoRollback,
     append,
@@ -21,11 +22,12 @@ from tasks.ledger import (
     never_champion,
     rollback_target,
 )
-from tasks.payload import open_folder, put_folder
+from tasks.payload import has_folder, open_folder, put_folder
 from tasks.place import Place
 from tasks.promote import draft_entry
-from tasks.reconcile import check_mirror, reconcile
+from tasks.reconcile import mirrored_history, reconcile
 from tasks.registry import TAG_DIGEST, Registry
+from tasks.retries import explain
 
 log = logging.getLogger("refit")
 
@@ -81,10 +83,10 @@ def override(
     if not actor.strip() or not reason.strip():
         raise LedgerError("an override needs the name of who answers for it, and a reason")
     store, registry = place.open(), Registry(place)
-    entries = history(store, name)
-    check_mirror(registry, name, entries)
+    entries = mirrored_history(store, registry, name)
     record = read_decision(store, name, decision_digest).record
     digest = record.challenger.model_digest
+    has_folder(store, f"models/{digest}")  # it is pinned: gc leaves it alone from now on
     live = champion(entries)
     if live is not None and live.model_digest == digest:
         raise LedgerError(f"version {live.version} of {name!r} is that model; it is live already")
@@ -223,8 +225,7 @@ def _same_champion(
 
 
 def _checked(place: Place, name: str) -> tuple[LedgerEntry, ...]:
-    entries = history(place.open(), name)
-    check_mirror(Registry(place), name, entries)
+    entries = mirrored_history(place.open(), Registry(place), name)
     if not entries:
         raise LedgerError(
             f"{name!r} has no ledger; `refit run` a recipe or `refit adopt` a version"
@@ -237,5 +238,13 @@ def _append(
 ) -> LedgerEntry:
     head = entries[-1] if entries else None
     entry = append(place.open(), name, draft, decided_against=head)
-    reconcile.fn(place, name)
+    try:
+        reconcile.fn(place, name)
+    except Exception as exc:
+        said = f"version {entry.version}" if entry.version else "no version"
+        raise AliasBehind(
+            f"the {entry.action} of {name!r} ({said}) is in the ledger as entry {entry.sequence}, but "
+            f"MLflow's alias does not follow yet: {explain(exc)}\nDo not ask for it again, which would "
+            f"do it twice: `refit reconcile {name}` brings the alias"
+        ) from exc
     return entry

@@ -39,7 +39,7 @@ def check(
     prefix = f"data/{key}"
     if has_folder(store, prefix):
         was_found(f"these rows were checked and split before: data {key[:8]}")
-        return DataRef.model_validate(read_manifest(store, prefix)["data"])
+        return stored_data(store, key)
     folder = open_folder(store, snapshot_key(snapshot), place.cache)
     with place.scratch() as scratch:
         out = scratch / "data"
@@ -56,6 +56,11 @@ def check(
         ref = _write(outcome, out, snapshot, key)
         put_folder(store, prefix, out, {"data": ref.model_dump(mode="json")})
     return ref
+
+
+def stored_data(store: Store, key: str) -> DataRef:
+    """The data of a data key, as it was checked and split; raises MissingObject where it is gone."""
+    return DataRef.model_validate(read_manifest(store, f"data/{key}")["data"])
 
 
 def data_key(

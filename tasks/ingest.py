@@ -52,6 +52,7 @@ def ingest(place: Place, data: DataConfig, task_name: Task = "classification") -
             columns=("text", "label", *data.attributes),
             task=task_name,
             language=data.target_language,
+            source_language=data.source_language,
         )
         prefix = snapshot_key(ref)
         if has_folder(store, prefix):

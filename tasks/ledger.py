@@ -12,6 +12,7 @@ Errors, each with what, where and the next step:
         ├── LedgerCorrupt       an entry is missing, changed, or does not name the one before
         ├── ChampionChanged     another entry came first: evaluate again, then decide again
         ├── EntryRefused        the draft contradicts the history (barred, held, wrong champion)
+        ├── AliasBehind         it was appended, and the registry does not follow yet: reconcile
         ├── NoRollback          there is no earlier champion to go back to, or it is barred
         └── NameClaimed         another recipe owns this model name
 """
@@ -21,7 +22,7 @@ import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextvars import copy_context
 from typing import cast
 
 from records.base import canonical_json, sha256
@@ -43,6 +44,7 @@ from tasks.succession import (
 
 __all__ = [
     "CROWNING",
+    "AliasBehind",
     "ChampionChanged",
     "EntryRefused",
     "LedgerCorrupt",
@@ -89,6 +91,10 @@ class ChampionChanged(LedgerError):
 
 class EntryRefused(LedgerError):
     """The draft contradicts the history."""
+
+
+class AliasBehind(LedgerError):
+    """The change is in the ledger, and the registry does not follow yet."""
 
 
 class NameClaimed(LedgerError):
@@ -280,7 +286,9 @@ def _entry_keys(store: Store, name: str) -> tuple[list[str], list[str]]:
 def _load(store: Store, name: str) -> tuple[tuple[LedgerEntry, ...], list[str]]:
     keys, problems = _entry_keys(store, name)
     with ThreadPoolExecutor(NUM_READERS) as pool:
-        read = list(pool.map(partial(_try_read, store), keys))
+        # a thread does not inherit how long the run waits for a service
+        asked = [pool.submit(copy_context().run, _try_read, store, key) for key in keys]
+        read = [one.result() for one in asked]
     entries: list[LedgerEntry] = []
     for key, found in zip(keys, read, strict=True):
         if isinstance(found, str):
@@ -394,9 +402,13 @@ def _put_or_read(store: Store, name: str, entry: LedgerEntry) -> LedgerEntry:
             continue  # it never arrived, or S3 said 409: try again
         except StoreUnreachable as exc:
             fault = exc
+    again = (
+        "run again: if it was, that run will find it"
+        if entry.action == "promote"
+        else f"see `refit history {name}` before you ask for this {entry.action} again"
+    )
     raise StoreUnreachable(
-        f"it is not known whether {store.uri}/{key} was written; run again: if it was, that run"
-        " will find it"
+        f"it is not known whether {store.uri}/{key} was written; {again}"
     ) from fault
 
 

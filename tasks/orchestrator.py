@@ -1,10 +1,12 @@
 """What is known about the Prefect server in use, and what runs on it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 REFUSALS = ("Refused", "Data refused", "Declined")
 """Names under which runs end that refused."""
+CROWDED = "Deployment concurrency limit reached."
+"""What Prefect says of a run that it cancelled because another one went on."""
 BEAT_S = 30
 """Between two beats of a run: the least that Prefect allows; every run of refit is told of it."""
 
@@ -165,6 +167,45 @@ def send_event(event: str, resource_id: str, resource_name: str, payload: dict[s
             answer.raise_for_status()
     except HTTPError as exc:
         raise ConnectionError(f"Prefect did not take the event {event}: {exc}") from exc
+
+
+def was_crowded_out(flow: str, tag: str) -> bool:
+    """Whether the latest run of a flow with that tag was cancelled for one that has ended since.
+
+    By the server's own word for it: whom a person cancelled stays cancelled. False without a server.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    if not api_url():
+        return False
+    tags = filters.FlowRunFilterTags(all_=[tag])
+    active = filters.FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING])
+    own = filters.FlowFilter(name=filters.FlowFilterName(any_=[flow]))
+    with get_client(sync_client=True) as client:
+        latest = client.read_flow_runs(
+            flow_filter=own,
+            flow_run_filter=filters.FlowRunFilter(
+                tags=tags,
+                expected_start_time=filters.FlowRunFilterExpectedStartTime(
+                    before_=datetime.now(UTC)
+                ),
+            ),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=1,
+        )
+        going_on = client.read_flow_runs(
+            flow_filter=own,
+            flow_run_filter=filters.FlowRunFilter(
+                tags=tags, state=filters.FlowRunFilterState(type=active)
+            ),
+            limit=1,
+        )
+    state = latest[0].state if latest else None
+    is_crowded = state is not None and state.is_cancelled() and state.message == CROWDED
+    return is_crowded and not going_on
 
 
 def refusals_in_a_row(deployment_id: str, most: int = 200) -> int:

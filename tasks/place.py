@@ -1,10 +1,12 @@
 """Where things are kept: the small value that every task takes instead of a client."""
 
-import tempfile
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
+from filelock import FileLock, Timeout
 from pydantic import ConfigDict, Field, field_validator
 
 from records.address import holds_userinfo
@@ -42,10 +44,24 @@ class Place(Record):
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """An empty folder beside the cache's copies, gone at the end."""
+        """An empty folder beside the cache's copies, gone at the end; those of dead processes go now.
+
+        A process holds a lock beside its folder, which the kernel takes from it however it dies.
+        """
         self.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.cache) as folder:
-            yield Path(folder)
+        for left in self.cache.glob("scratch-*.lock"):
+            with suppress(Timeout), FileLock(left, blocking=False):
+                shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+                left.unlink(missing_ok=True)
+        folder = self.cache / f"scratch-{uuid4().hex}"
+        lock = folder.with_suffix(".lock")
+        with FileLock(lock):
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
 
     @property
     def s3(self) -> S3Settings:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 from prefect import artifacts, task
+from pydantic import ValidationError
 
 from data_checks.items import as_items
 from models.corpus import CORPUS_METRICS, as_array
@@ -90,6 +91,15 @@ def show_decision(document: DecisionDocument, links: Mapping[str, str]) -> None:
 def report_key(name: str, decision_digest: str) -> str:
     """Key of a decision's document, which is there when its report is finished."""
     return f"reports/{name}/{decision_digest}/document.json"
+
+
+def read_document(store: Store, name: str, decision_digest: str) -> DecisionDocument | None:
+    """A decision's document, as it was last published; None: there is none whose decision holds."""
+    try:
+        document = DecisionDocument.from_json(store.read(report_key(name, decision_digest)))
+    except (MissingObject, ValidationError):
+        return None
+    return document if document.file.digest == decision_digest else None
 
 
 def report_links(place: Place, document: DecisionDocument) -> dict[str, str]:

@@ -40,8 +40,7 @@ def reconcile(place: Place, name: str) -> str:
     """
     store, registry = place.open(), Registry(place)
     for _ in range(MAX_LOOKS):
-        entries = history(store, name)
-        check_mirror(registry, name, entries)
+        entries = mirrored_history(store, registry, name)
         if not entries:
             return ""
         live = champion(entries)
@@ -54,19 +53,31 @@ def reconcile(place: Place, name: str) -> str:
     raise ConnectionError(f"the alias of {name!r} did not settle in {MAX_LOOKS} looks; run again")
 
 
-def check_mirror(registry: Registry, name: str, entries: tuple[LedgerEntry, ...]) -> None:
-    """Raise unless the ledger holds all that the registry has seen of it."""
+def mirrored_history(store: Store, registry: Registry, name: str) -> tuple[LedgerEntry, ...]:
+    """Every entry, oldest first; it is sure that they hold all that the registry has seen.
+
+    The registry is asked first: what it has seen by then was in the ledger before, so that somebody
+    else's promotion in between is no cut tail.
+
+    Raises:
+        LedgerBehindMirror: the registry has seen more than the ledger holds.
+        AliasWithoutLedger: there is an alias and no ledger.
+        LedgerCorrupt: the ledger does not hold.
+    """
     sequence, hash_ = registry.mirrored_head(name)
+    version = registry.alias_version(name)
+    entries = history(store, name)
     if sequence > len(entries) or (sequence and entries[sequence - 1].digest != hash_):
         raise LedgerBehindMirror(
             f"the registry has seen entry {sequence} ({hash_[:12]}) of {name!r}, the ledger holds "
             f"{len(entries)}; restore ledger/{name}/ from a backup; nothing was changed"
         )
-    if not entries and (version := registry.alias_version(name)):
+    if version and not entries:
         raise AliasWithoutLedger(
             f"models:/{name}@champion is version {version}, but no ledger entry says so; "
             f"take it in with `refit adopt {name} {version}`"
         )
+    return entries
 
 
 def _project(

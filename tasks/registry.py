@@ -34,6 +34,9 @@ from tasks.retries import RegistryUnreachable, may_pass, patience, patient
 log = logging.getLogger("refit")
 
 ALIAS = "champion"
+LOST_RACES = ("BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
+"""What MLflow says to one of two who looked for a row, saw none and inserted it; the first is what it
+makes of a database's integrity error."""
 TAG_DIGEST = "refit.model_digest"
 TAG_TRAIN_KEY = "refit.train_key"
 TAG_HEAD = "refit.ledger_head"
@@ -80,12 +83,15 @@ Self_ = TypeVar("Self_", bound=_Placed)
 
 
 def served(method: Callable[Concatenate[Self_, P], R]) -> Callable[Concatenate[Self_, P], R]:
-    """A method that asks MLflow: it waits for a server that is away, and names it in the end."""
+    """A method that asks MLflow: it waits for a server that is away, and names it in the end.
+
+    It asks once more where another process made the same row just then, and finds that one.
+    """
 
     @functools.wraps(method)
     def asked(self: Self_, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return method(self, *args, **kwargs)
+            return _past_a_race(functools.partial(method, self, *args, **kwargs))
         except (MlflowException, requests.RequestException) as exc:
             if not may_pass(exc):
                 raise
@@ -96,6 +102,15 @@ def served(method: Callable[Concatenate[Self_, P], R]) -> Callable[Concatenate[S
             ) from exc
 
     return patient(asked)
+
+
+def _past_a_race(call: Callable[[], R]) -> R:
+    try:
+        return call()
+    except MlflowException as exc:
+        if exc.error_code not in LOST_RACES:
+            raise
+    return call()
 
 
 class Registry:

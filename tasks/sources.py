@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from data_checks.config import DataConfig
 from data_checks.parallel import pair_of, read_pairs
@@ -19,20 +17,13 @@ from data_checks.rows import Row
 from data_checks.samples import open_sample
 from records.base import canonical_json, file_sha256, sha256
 from records.data import SPLITS, Split
+from tasks.hub import load_hub, parse_hub_uri
+from tasks.location import LocationError
 from tasks.objects import split_s3
 from tasks.store import S3Settings, Store, open_store
 
-HUB_TIMEOUT_S = 10.0
 _GLOB = re.compile(r"[*?\[]")
-_SCHEMES = "sample:NAME, a file, a folder, a glob, s3://bucket/key, hf://dataset@revision"
-
-
-class LocationError(SourceError):
-    """A URI that names no data; the message lists every such URI of the recipe."""
-
-
-class UnreachableError(LocationError):
-    """A service that does not answer. A fault, not a bad recipe: trying again is safe."""
+_SCHEMES = "sample:NAME, a file, a folder, a glob, s3://bucket/key, hf://dataset@commit"
 
 
 @dataclass
@@ -57,22 +48,19 @@ class Source:
                 yield row
 
 
-def open_sources(
-    config: DataConfig, *, cache: Path, s3: S3Settings | None = None, hub_token: str | None = None
-) -> list[Source]:
+def open_sources(config: DataConfig, *, cache: Path, s3: S3Settings | None = None) -> list[Source]:
     """Every file of the recipe's `data`, by split and then by name; no row is read yet.
 
     Args:
         config: The recipe's `data`.
         cache: Folder for one downloaded object at a time.
         s3: How to reach S3; absent: boto3's own chain.
-        hub_token: For private datasets of the hub.
 
     Raises:
         LocationError: URIs that name nothing, a wrong option, a file of unknown format; lists them all.
         StoreError: S3 refuses or does not answer.
     """
-    opener = _Opener(config, cache, s3, hub_token)
+    opener = _Opener(config, cache, s3)
     given: list[tuple[str | None, Split | None]] = [(config.source, None)]
     given += [(getattr(config, split), split) for split in SPLITS]
     sources, problems = [], []
@@ -95,10 +83,12 @@ def open_sources(
 def source_marks(config: DataConfig, s3: S3Settings | None = None) -> dict[str, str]:
     """What lies where `data` points, without reading a row: name -> what changes with its content.
 
-    Samples and datasets of the hub are pinned: their name is all.
+    Samples and commits of the hub's datasets are pinned: their name is all. A branch that is
+    followed is marked by the commit that it points to.
 
     Raises:
         StoreError: S3 refuses or does not answer.
+        LocationError: the hub refuses or does not answer.
     """
     marks: dict[str, str] = {}
     for uri in filter(None, (config.source, config.train, config.validation, config.test)):
@@ -106,6 +96,9 @@ def source_marks(config: DataConfig, s3: S3Settings | None = None) -> dict[str, 
             bucket, key = split_s3(uri)
             found = _object_marks(open_store(f"s3://{bucket}", s3), key)
             marks |= {f"s3://{bucket}/{name}": mark for name, mark in found.items()}
+        elif uri.startswith("hf://"):
+            place = parse_hub_uri(uri)
+            marks[uri] = place.pinned().revision if place.is_followed else ""
         elif "://" in uri or uri.startswith("sample:"):
             marks[uri] = ""
         else:
@@ -131,7 +124,6 @@ class _Opener:
     config: DataConfig
     cache: Path
     s3: S3Settings | None
-    hub_token: str | None
 
     def open(self, uri: str, split: Split | None) -> list[Source]:
         """The sources that one URI names, sorted by name."""
@@ -141,7 +133,10 @@ class _Opener:
             return self._objects(uri, split)
         if uri.startswith("hf://"):
             place = parse_hub_uri(uri)
-            load = partial(_load_hub, place, self.config.label, self.hub_token)
+            if place.is_followed:
+                place = place.pinned()
+                uri = place.uri
+            load = partial(load_hub, place, self.config.label)
             return [Source(uri, split, partial(self._stream, uri, split, load))]
         if "://" in uri:
             raise LocationError(f"{uri}: unknown scheme; give {_SCHEMES}")
@@ -221,91 +216,3 @@ def _local_files(uri: str) -> list[str]:
     else:
         found = glob.glob(uri, recursive=True)
     return sorted(name for name in found if Path(name).is_file() and not _is_hidden(name))
-
-
-@dataclass(frozen=True)
-class HubPlace:
-    """One split of a dataset on the hub, at one commit."""
-
-    dataset: str
-    revision: str
-    config: str | None = None
-    split: str = "train"
-
-
-def parse_hub_uri(uri: str) -> HubPlace:
-    """`hf://owner/name@commit?config=NAME&split=test` (split: train where none is given).
-
-    Raises:
-        LocationError: no dataset, a revision that can move (not 40 hex digits), an unknown option.
-    """
-    url = urlsplit(uri)
-    dataset, _, revision = f"{url.netloc}{url.path}".partition("@")
-    pairs = parse_qsl(url.query, keep_blank_values=True)
-    options = dict(pairs)
-    problems = [f"option {key!r} does not exist; there are config and split" for key in options
-                if key not in ("config", "split")]  # fmt: skip
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", dataset):
-        problems.append(f"{dataset!r} is not a dataset's name; write hf://owner/name@commit")
-    if not re.fullmatch("[0-9a-f]{40}", revision):
-        problems.append(
-            f"the revision {revision!r} is not pinned and may change under you; append @ and the 40 "
-            f"digits of a commit from https://huggingface.co/datasets/{dataset}/commits/main"
-        )
-    if problems:
-        raise LocationError(f"{uri}: " + "; ".join(problems))
-    return HubPlace(dataset, revision, options.get("config"), options.get("split", "train"))
-
-
-def _load_hub(place: HubPlace, label: str, token: str | None) -> Iterator[Mapping[str, object]]:
-    """Stream one split."""
-    _ask_hub(place, token)
-    import datasets
-
-    try:
-        stream: Any = datasets.load_dataset(
-            place.dataset, place.config, revision=place.revision, split=place.split,
-            streaming=True, token=token,
-        )  # fmt: skip
-    except (ValueError, FileNotFoundError, datasets.exceptions.DatasetsError) as exc:
-        raise LocationError(
-            f"hf://{place.dataset}: {exc}; check ?config= and &split= (now "
-            f"{place.config!r} and {place.split!r})"
-        ) from exc
-    yield from with_label_names(stream, label)
-
-
-def with_label_names(stream: Any, label: str) -> Iterator[dict[str, object]]:
-    """Rows of a `datasets.IterableDataset`; a label stored as a class number comes as its name."""
-    names = getattr((stream.features or {}).get(label), "names", None)
-    for row in stream:
-        number = row.get(label)
-        if names and isinstance(number, int):  # -1 is the hub's mark of a hidden label
-            row[label] = names[number] if number >= 0 else None
-        yield row
-
-
-def _ask_hub(place: HubPlace, token: str | None) -> None:
-    """One short request first: `datasets` alone retries for minutes where there is no network."""
-    import httpx2
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    where = f"hf://{place.dataset}@{place.revision}"
-    try:
-        HfApi(token=token).dataset_info(
-            place.dataset, revision=place.revision, timeout=HUB_TIMEOUT_S
-        )
-    except HfHubHTTPError as exc:
-        status = exc.response.status_code
-        if status in (401, 403, 404):
-            raise LocationError(
-                f"{where}: the hub answered {status}; check dataset and revision, or give a token "
-                f"that may read it"
-            ) from exc
-        raise UnreachableError(f"{where}: the hub answered {status}; try again later") from exc
-    except (httpx2.HTTPError, OSError, OfflineModeIsEnabled) as exc:
-        raise UnreachableError(
-            f"{where}: the hub cannot be reached ({type(exc).__name__}); connect, or download the "
-            f"dataset's files elsewhere and give their folder as data.source"
-        ) from exc

@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -56,6 +57,9 @@ __all__ = [
     "put_folder",
     "read_manifest",
 ]
+
+STALE_S = 86400.0
+"""Nothing is being written for so long."""
 
 
 class S3Settings(Record):
@@ -195,8 +199,12 @@ class LocalStore:
         return self.path(prefix)
 
     def probe(self) -> None:
-        """See Store."""
+        """See Store. What killed writers left half written, a day ago or longer, goes."""
         probe_writes(self)
+        for left in (self.folder / TEMPORARY).iterdir():
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > STALE_S:
+                    left.unlink()
 
     def _place(self, key: str, data: BinaryIO, place: Callable[[Path, Path], None]) -> None:
         target = self.path(key)

@@ -1,15 +1,19 @@
 """Train: a challenger for a train key, found in the store or made."""
 
 import logging
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from prefect import task
 
-from models.base import Base, resolve_base
+from models.base import Base, folder_digest, resolve_base
+from models.blanks import check_metric
 from models.config import TRAIN_VERSION, BaseConfig, ScratchConfig, TrainConfig
 from models.device import training_identity
+from models.languages import must_be_told, tell_languages
 from models.scratch import scratch_key, write_scratch
 from models.task_code import Examples, task_code
 from models.train import Trained, train
@@ -18,6 +22,7 @@ from records.base import digest_of, file_sha256
 from records.cost import Spent
 from records.data import DataRef
 from records.document import CurvePoint, TrainResult
+from records.policy import Metric
 from records.task import TASKS
 from tasks.budget import Allowance, Guard, is_like, spent_at
 from tasks.check import read_split
@@ -39,9 +44,16 @@ NO_PART_OF_THE_KEY = {"checkpoint_every_s", "budget_s"}
 
 
 @task(name="choose-base", task_run_name="verify the base model", **RETRIED)
-def base_digest(place: Place, base: BaseConfig, data: DataRef) -> str:
-    """Digest of the base model's files; raises UnknownBase where it is not what it should be."""
-    return find_base(place, base, data).digest
+def base_digest(place: Place, base: BaseConfig, data: DataRef, metric: Metric) -> str:
+    """Digest of the base model's files.
+
+    Raises:
+        UnknownBase: it is not what it should be.
+        SettingExceedsModel: it has no such figure as the gate's `metric`.
+    """
+    found = find_base(place, base, data)
+    check_metric("gate.metric", metric, found.path, found.uri)
+    return found.digest
 
 
 @task(name="find-base", task_run_name="look for the registered base", **RETRIED)
@@ -54,14 +66,32 @@ def find_base(place: Place, config: BaseConfig, data: DataRef) -> Base:
     """The base model on this machine's disk.
 
     `models:/name@alias` comes from the registry; `base.scratch` is made of the training split, once
-    for a store.
+    for a store. One of many languages is told the two of the data.
     """
+    base = resolve_base(config, folder=_own_folder(place, config, data))
+    return _told(place, base, data) if must_be_told(data.task, base.path) else base
+
+
+def _own_folder(place: Place, config: BaseConfig, data: DataRef) -> Path | None:
+    """Where the store or the registry has the base."""
     if config.scratch is not None:
-        return resolve_base(config, folder=_scratch_folder(place, config.scratch, data))
+        return _scratch_folder(place, config.scratch, data)
     if config.model.startswith("models:/"):
-        digest = Registry(place).digest_of_uri(config.model)
-        return resolve_base(config, folder=model_folder(place, f"models/{digest}"))
-    return resolve_base(config)
+        return model_folder(place, f"models/{Registry(place).digest_of_uri(config.model)}")
+    return None
+
+
+def _told(place: Place, base: Base, data: DataRef) -> Base:
+    """In a folder of the cache that links to the base's own files."""
+    source, target = data.snapshot.source_language, data.snapshot.language
+    folder = place.cache / "told" / digest_of([base.digest, str(base.path), source, target])
+    if not folder.is_dir():
+        with place.scratch() as scratch:
+            tell_languages(base, source, target, scratch / "base")
+            folder.parent.mkdir(exist_ok=True)
+            with suppress(OSError):  # another run made it meanwhile
+                (scratch / "base").rename(folder)
+    return replace(base, path=folder, digest=folder_digest(folder))
 
 
 def _scratch_folder(place: Place, config: ScratchConfig, data: DataRef) -> Path:

@@ -9,15 +9,12 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from records.base import Record
-from records.document import DecisionDocument
 from tasks.decide import DecisionError, decision_path, read_decision
 from tasks.ledger import LedgerCorrupt, history, verify
-from tasks.objects import MissingObject, Store
+from tasks.objects import Store
 from tasks.payload import MANIFEST, find_damage
-from tasks.publish import report_key
+from tasks.publish import read_document
 from tasks.stamped import is_bare, stamp_problem
 from tasks.trash import copy_to_trash
 
@@ -108,7 +105,7 @@ def _record_damage(store: Store, key: str) -> Iterator[Damage]:
     try:
         read_decision(store, parts[1], parts[2])
     except DecisionError as exc:
-        if _document(store, parts[1], parts[2]) is not None:
+        if read_document(store, parts[1], parts[2]) is not None:
             yield damaged(what=str(exc), mend=FROM_REPORT)
         else:
             yield Damage(key=key, what=str(exc), mend=COPY, unit="")
@@ -124,7 +121,7 @@ def _ledger_damage(store: Store, name: str) -> Iterator[Damage]:
             yield Damage(key=entry.model_uri, what=f"is gone; {at} names it", mend=COPY, unit="")
         decision = decision_path(name, entry.decision_digest)
         if entry.decision_digest and not store.exists(decision):
-            has_copy = _document(store, name, entry.decision_digest) is not None
+            has_copy = read_document(store, name, entry.decision_digest) is not None
             yield Damage(
                 key=decision,
                 what=f"is gone; {at} names it",
@@ -133,18 +130,9 @@ def _ledger_damage(store: Store, name: str) -> Iterator[Damage]:
             )
 
 
-def _document(store: Store, name: str, digest: str) -> DecisionDocument | None:
-    """The report's own copy of a decision, if that one holds."""
-    try:
-        document = DecisionDocument.from_json(store.read(report_key(name, digest)))
-    except (MissingObject, ValidationError):
-        return None
-    return document if document.file.digest == digest else None
-
-
 def _restore_decision(store: Store, key: str) -> bool:
     _, name, digest, _ = key.split("/")
-    document = _document(store, name, digest)
+    document = read_document(store, name, digest)
     if document is None:
         return False
     store.write(key, document.file.to_json())

@@ -16,7 +16,7 @@ from records.base import digest_of
 from records.data import SnapshotRef
 from records.watch import Seen
 from tasks.objects import Store
-from tasks.orchestrator import send_event
+from tasks.orchestrator import send_event, was_crowded_out
 from tasks.place import Place
 from tasks.retries import RETRIED
 from tasks.sources import source_marks
@@ -80,6 +80,20 @@ def announce(place: Place, name: str, now: SnapshotRef, marks: str, min_new_rows
     looked = {"snapshot_digest": now.snapshot_digest, "marks_digest": marks}
     store.write(_key(name), seen.model_copy(update=looked).to_json())
     return verdict
+
+
+def announce_again(place: Place, name: str) -> bool:
+    """Emit the latest event once more where the run that it started was cancelled for another one.
+
+    That one had read the rows before the news came.
+    """
+    seen = read_seen(place.open(), name)
+    if seen is None or not seen.announced_digest or not was_crowded_out("retrain", name):
+        return False
+    rows = {"snapshot": seen.announced_digest, "rows": seen.announced_rows, "new_rows": 0}
+    send_event(EVENT, resource_id(name), name, rows)
+    log.info("%s announced again: the run was cancelled because another one went on", name)
+    return True
 
 
 def judge(seen: Seen, now: SnapshotRef, min_new_rows: int) -> News:

@@ -1,12 +1,22 @@
 """Small models that write texts, built from a config, with a tokenizer trained on the samples."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import MarianConfig, MarianMTModel, PreTrainedTokenizerFast, T5Config
+from transformers import (
+    MarianConfig,
+    MarianMTModel,
+    MBart50Tokenizer,
+    MBartConfig,
+    MBartForConditionalGeneration,
+    MBartTokenizer,
+    PreTrainedTokenizerFast,
+    T5Config,
+)
 from transformers import T5ForConditionalGeneration as T5Model
 
 from data_checks.sample_phrases import PhraseOptions, generate
@@ -30,6 +40,32 @@ def write_translator_base(
     build = _t5 if family == "t5" else _marian
     model = build(len(tokenizer), width, layers, positions)
     model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_many_languages_base(
+    folder: Path, kind: type[MBartTokenizer] | type[MBart50Tokenizer], *, width: int = 64
+) -> Path:
+    """An mBART of random weights, of the first or of the second generation."""
+    torch.manual_seed(0)
+    pieces = Tokenizer(models.Unigram())
+    pieces.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    pieces.train_from_iterator(phrases(), trainer)
+    vocabulary = [tuple(pair) for pair in json.loads(pieces.to_str())["model"]["vocab"]]
+    languages = [(token, 0.0) for token in kind().lang_code_to_id]
+    tokenizer = kind(vocab=[*vocabulary, *languages, ("<mask>", 0.0)])
+    config = MBartConfig(
+        vocab_size=len(tokenizer), d_model=width, encoder_layers=2, decoder_layers=2,
+        encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=2 * width,
+        decoder_ffn_dim=2 * width, max_position_embeddings=64, scale_embedding=True, dropout=0.0,
+        init_std=0.1, decoder_start_token_id=2 if kind is MBart50Tokenizer else None,
+    )  # fmt: skip
+    MBartForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

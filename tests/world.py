@@ -97,8 +97,13 @@ class World:
     def train(self, recipe: Recipe) -> TrainResult:
         """The recipe's challenger; taken from the store where it was trained before."""
         data = self.data(recipe)
-        key = train_key(data, base_digest.fn(self.place, recipe.base, data), recipe.train)
+        key = self.train_key(recipe, data)
         return train_challenger.fn(self.place, NAME, data, recipe.base, recipe.train, key)
+
+    def train_key(self, recipe: Recipe, data: DataRef) -> str:
+        """As the flow makes it."""
+        base = base_digest.fn(self.place, recipe.base, data, recipe.gate.metric)
+        return train_key(data, base, recipe.train)
 
     def evaluate(self, recipe: Recipe, challenger: TrainResult) -> str:
         """Key of the evaluation against today's champion and anchor."""

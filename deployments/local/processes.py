@@ -90,6 +90,7 @@ class Processes:
         environment: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         grace_s: float = 10.0,
+        is_for_all: bool = False,
     ) -> Child:
         """Start a program; it hears no Ctrl-C of this terminal, only its leash.
 
@@ -99,13 +100,15 @@ class Processes:
             environment: absent: this process's own.
             stop_signal: what asks it to end.
             grace_s: seconds until SIGKILL.
+            is_for_all: whether what the program has started gets `stop_signal` first.
 
         Raises:
             StartError: the stack is closing.
         """
         self.log_folder.mkdir(parents=True, exist_ok=True)
         log_path = self.log_folder / f"{name}.log"
-        leash = (sys.executable, "-I", str(LEASH), str(int(stop_signal)), str(grace_s))
+        whom = "all" if is_for_all else "program"
+        leash = (sys.executable, "-I", str(LEASH), str(int(stop_signal)), str(grace_s), whom)
         with self._lock, log_path.open("ab") as log:
             if self._closing.is_set():
                 raise StartError(f"{name} is not started: the stack is closing")
@@ -115,7 +118,7 @@ class Processes:
             )  # fmt: skip
             again = partial(
                 self.start, name, command, environment=environment, stop_signal=stop_signal,
-                grace_s=grace_s,
+                grace_s=grace_s, is_for_all=is_for_all,
             )  # fmt: skip
             child = Child(name, log_path, process, again)
             self.children.append(child)

@@ -5,7 +5,7 @@ On what production has: PostgreSQL, S3, a Prefect server, an MLflow server and a
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,7 @@ def champion(stack: Stack) -> dict[str, Any]:
 def page(browser: Browser) -> Iterator[Page]:
     tab = browser.new_page(viewport={"width": 1280, "height": 1000})
     tab.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)  # else five seconds, which a busy machine may take
     yield tab
     tab.close()
 
@@ -232,8 +233,9 @@ def test_a_person_rolls_back_by_a_form_that_needs_a_reason(
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_text("Validation failed").first).to_be_visible()
     picture(page, "rollback-mistake")
-    page.get_by_label("Reason").fill("complaints from the shop")
-    expect(page.get_by_text("'reason' is a required property", exact=True)).to_have_count(0)
+    mistake = page.get_by_text("'reason' is a required property", exact=True)
+    until_gone(mistake, lambda: fill_anew(page.get_by_label("Reason"), "complaints from the shop"))
+    expect(mistake).to_have_count(0)
     page.get_by_role("button", name="Submit").click()
     page.get_by_role("button", name="View run").click()
     verdict = page.get_by_text("Rolled back", exact=True).first
@@ -262,7 +264,7 @@ def test_a_person_approves_in_prefect_what_the_gate_agreed_to(
     form.get_by_label("Your name").fill("Ann Lee")
     form.get_by_label("Reason").fill("read the report")
     picture(page, "approval")
-    until_gone(form, form.get_by_role("button", name="Resume"))
+    until_gone(form, lambda: click_if_awake(form.get_by_role("button", name="Resume")))
     ended = wait_for(lambda: over(real_stack, started["id"]))
     assert ended["state_name"] == "Promoted", ended["state"]
     assert asked_alias(real_stack, "asking").status_code == 200
@@ -313,11 +315,21 @@ def open_approval(page: Page) -> Locator:
     raise AssertionError("the form of the approval does not open")
 
 
-def until_gone(what: Locator, button: Locator) -> None:
-    """Click until it is gone: a click on a button that moves, or is not yet awake, is lost."""
+def click_if_awake(button: Locator) -> None:
+    if button.is_visible() and button.is_enabled():
+        button.click()
+
+
+def fill_anew(field: Locator, text: str) -> None:
+    """Type it also where it stands there already, unheard."""
+    field.fill("")
+    field.fill(text)
+
+
+def until_gone(what: Locator, act: Callable[[], None]) -> None:
+    """Act until it is gone: what meets a page that moves, or is not yet awake, is lost."""
     for _ in range(TRIES):
-        if button.is_visible() and button.is_enabled():
-            button.click()
+        act()
         try:
             what.wait_for(state="hidden", timeout=TRY_MS)
         except PlaywrightTimeout:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from transformers import MBartConfig
+from transformers import M2M100Config, MBartTokenizer
 
 from flows.recipe import parse_recipe
 from models.config import ScratchConfig
@@ -15,7 +15,7 @@ from records.task import TASKS, Task
 from tests.models.test_every_task import train_small
 from tests.terminal import Done, Terminal, terminal
 from tests.tiny import write_base
-from tests.tiny_texts import write_translator_base
+from tests.tiny_texts import write_many_languages_base, write_translator_base
 
 RECIPE = """
 name: bad
@@ -44,8 +44,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("bad_texts")
     write_base(folder / "encoder")
     write_translator_base(folder / "translator", family="marian", layers=1, width=32)
-    write_translator_base(folder / "many", layers=1, width=32)
-    MBartConfig(d_model=32).save_pretrained(folder / "many")
+    write_many_languages_base(folder / "many", MBartTokenizer, width=32)
+    write_translator_base(folder / "kin", layers=1, width=32)
+    M2M100Config(d_model=32).save_pretrained(folder / "kin")
     shape = {"architecture": "gpt2", "layers": 1, "width": 16, "positions": 64, "vocabulary": 400}
     write_scratch(ScratchConfig.model_validate(shape), ["a", "b"], frozenset(), folder / "decoder")
     (folder / "recipe.yaml").write_text(RECIPE)
@@ -76,8 +77,16 @@ def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> 
             "train.max_length=65, train.generation.max_new_tokens=200 exceed the 64 positions",
         ),
         (
-            ("base.model=./many",),
-            "is a mbart, which must be told both languages by tokens of its own",
+            ("base.model=./many", "data.source_language=null", "data.target_language=null"),
+            "must be told both languages: data.source_language is not said, data.target_language is",
+        ),
+        (
+            ("base.model=./many", "data.target_language=tlh"),
+            "data.target_language=tlh is none of its own; it knows ar, cs, de, en, es",
+        ),
+        (
+            ("base.model=./kin",),
+            "is a m2m_100, which must be told both languages by tokens of its own",
         ),
         (("gate.metric=accuracy",), "gate.metric: accuracy is none of translation's: chrf, bleu"),
         (("gate.minimum=30",), "30 is no chrf; give a share from 0 to below 1 (0.3 for 30 points)"),
@@ -109,6 +118,18 @@ def refused(session: Terminal, command: str, *overrides: str, code: int = 2) -> 
         ((*LANGUAGE, "base.model=./encoder", "train.max_length=65"), "exceeds the 64 positions"),
         ((*LANGUAGE, "gate.metric=chrf"), "chrf is none of language_modeling's: loss_per_token,"),
         ((*LANGUAGE, "gate.minimum=0"), "0 is no loss_per_token; give the most nats per token"),
+        (
+            (*LANGUAGE, "gate.metric=loss_per_byte", "gate.minimum=0"),
+            "0 is no loss_per_byte; give the most nats per byte",
+        ),
+        (
+            (*LANGUAGE, "gate.metric=loss_per_byte", "base={scratch: {architecture: bert}}"),
+            "gate.metric: loss_per_byte compares with any model, and base.scratch.architecture='bert'",
+        ),
+        (
+            (*LANGUAGE, "gate.metric=loss_per_byte", "base.model=./encoder"),
+            "base.model='./encoder' fills in blanks, and what they cost compares with no other",
+        ),
         (CHAT, "is a marian, an encoder-decoder; task chat needs a decoder"),
         (
             (*CHAT, "base.model=./decoder"),

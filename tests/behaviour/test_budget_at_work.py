@@ -7,7 +7,7 @@ import pytest
 from flows.recipe import RecipeError
 from records.document import DecisionDocument
 from tasks.search import search_settings
-from tasks.train import base_digest, read_result, train_key
+from tasks.train import read_result
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
@@ -24,8 +24,7 @@ def test_a_cut_result_is_judged_marked_and_not_reused(adopted: World, prefect_se
     assert document.train.is_cut
     assert document.train.num_steps == 1
     assert "Cut by train.budget_s" in Path(result.report_path).read_text("utf-8")
-    data = adopted.data(recipe)
-    key = train_key(data, base_digest.fn(adopted.place, recipe.base, data), recipe.train)
+    key = adopted.train_key(recipe, adopted.data(recipe))
     assert document.train.train_key != key
     assert read_result(adopted.store, key) is None
     assert read_result(adopted.store, document.train.train_key) == document.train
@@ -47,7 +46,7 @@ def test_a_search_ends_between_trials_and_says_so(adopted: World) -> None:
         "search={trials: 3, learning_rate: [1.0e-4, 1.0e-2], budget_s: 0.001}",
     )
     data = adopted.data(recipe)
-    key = train_key(data, base_digest.fn(adopted.place, recipe.base, data), recipe.train)
+    key = adopted.train_key(recipe, data)
     assert recipe.search is not None
     found = search_settings.fn(
         adopted.place, NAME, data, recipe.base, recipe.train, recipe.search, key

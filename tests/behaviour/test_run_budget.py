@@ -9,7 +9,7 @@ from records.document import DecisionDocument, TrainResult
 from tasks import budget as budget_room
 from tasks.budget import Allowance
 from tasks.rapl import Rapl
-from tasks.train import base_digest, read_result, train_challenger, train_key
+from tasks.train import read_result, train_challenger
 from tests.tasks.test_budget import PerToken
 from tests.world import NAME, RIVAL, World
 
@@ -19,8 +19,7 @@ pytestmark = pytest.mark.slow
 
 def key_of(world: World, *overrides: str) -> str:
     recipe = world.recipe(*overrides)
-    data = world.data(recipe)
-    return train_key(data, base_digest.fn(world.place, recipe.base, data), recipe.train)
+    return world.train_key(recipe, world.data(recipe))
 
 
 def train(world: World, *overrides: str, **limits: float) -> TrainResult:

@@ -1,12 +1,13 @@
 """A search in the flow: better than the recipe's own settings, resumable, and judged like any other."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flows import retrain
 from records.document import DecisionDocument
 from tasks.search import search_key, search_settings
-from tasks.train import base_digest, train_key
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
@@ -18,6 +19,22 @@ SEARCH = (
     "train.evaluations_per_epoch=2",
     "search={trials: 6, learning_rate: [1.0e-6, 1.0e-2]}",
 )
+
+
+def test_of_two_runs_that_search_the_same_one_searches(
+    adopted: World, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, outcomes, search = adopted.recipe(*SEARCH), [], retrain.with_best_settings
+
+    def search_beside_another_run(*args: Any) -> Any:
+        if not outcomes:
+            outcomes.append("")
+            outcomes[0] = adopted.run(recipe).outcome
+        return search(*args)
+
+    monkeypatch.setattr(retrain, "with_best_settings", search_beside_another_run)
+    assert adopted.run(recipe).decision_digest
+    assert outcomes == ["already_running"]
 
 
 def test_a_search_beats_settings_that_learn_nothing_and_its_best_goes_to_the_gate(
@@ -60,7 +77,7 @@ def test_a_search_beats_settings_that_learn_nothing_and_its_best_goes_to_the_gat
     seen = tuple(ref for ref in data.splits if ref.split != "test")
     data = data.model_copy(update={"splits": seen})  # no trial could look at the test
     assert recipe.search is not None
-    key = train_key(data, base_digest.fn(adopted.place, recipe.base, data), recipe.train)
+    key = adopted.train_key(recipe, data)
     again = search_settings.fn(
         adopted.place, NAME, data, recipe.base, recipe.train, recipe.search, key
     )

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import numpy as np
@@ -183,6 +185,27 @@ def test_health_names_version_and_digest(promoted: World, throne: Throne) -> Non
         found = client.get("/health").json()
     assert (found["status"], found["version"]) == ("ok", "2")
     assert found["model_digest"] == promoted.entries[-1].model_digest
+
+
+def test_no_two_requests_are_in_one_predictor_at_once(throne: Throne) -> None:
+    """A tokenizer and a chat model keep state from call to call."""
+    assert throne.live is not None
+    predictor, inside, most = throne.live.predictor, [], []
+
+    class Counted:
+        def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+            inside.append(texts)
+            most.append(len(inside))
+            time.sleep(0.05)
+            found = predictor.predict(texts)
+            inside.pop()
+            return list(found)
+
+    throne.live = throne.live._replace(predictor=Counted())
+    with TestClient(make_app(throne)) as client, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(client.post, "/predict", json={"texts": TEXTS}) for _ in range(16)]
+        assert {one.result().status_code for one in asked} == {200}
+    assert max(most) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -114,7 +115,13 @@ def assert_links_open(up: Up) -> None:
 
 
 def asked(api: str, path: str, **body: Any) -> Any:
-    return httpx.post(f"{api}/{path}", json=body, timeout=60).raise_for_status().json()
+    """As Prefect's clients ask: its SQLite says 503 while another writes, and is asked again."""
+    for _ in range(10):
+        answer = httpx.post(f"{api}/{path}", json=body, timeout=60)
+        if answer.status_code != 503:
+            break
+        time.sleep(1)
+    return answer.raise_for_status().json()
 
 
 @pytest.mark.parametrize(
@@ -159,6 +166,8 @@ def test_up_shows_a_training_ctrl_c_ends_it_whole_and_a_rerun_goes_on(
         row = up.read_until("fine-tune the challenger").partition("fine-tune the challenger")[0]
         assert re.search(r"retrain tiny +Running +\d\d:\d\d:\d\d +$", row)
         assert up.end() == (0, [])
+    log = (tmp_path / "home" / "log" / "worker.log").read_text("utf-8")
+    assert "SIGTERM ended the training after step" in log
     with caplog.at_level(logging.INFO, "refit"):
         assert world.run(recipe).outcome == "promoted"
     assert "going on from the checkpoint of step" in caplog.text

@@ -28,9 +28,9 @@ from tests.world import World
 
 pytest_plugins = ["tests.worlds"]
 
-NAME = "raced"
 IS_FULL = os.environ.get("REFIT_FAULTS") == "all"
 NUM_RACES = 100 if IS_FULL else 4
+NUM_FIRST_RACES = 20 if IS_FULL else 4
 NUM_TRIALS = 20
 SEED = 20261124
 AHEAD_S = 0.5
@@ -40,35 +40,36 @@ AHEAD_S = 0.5
 class Throne:
     """A ledger with its registry, and challengers with a decision each."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, name: str = "raced") -> None:
         self.world = world
+        self.name = name
         self.num_models = 0
         self.num_races = 0
-        base = record_of(items=items_of(200), name=NAME)
+        base = record_of(items=items_of(200), name=name)
         self.file = DecisionFile(record=base, decision=decide(base))
         assert self.file.decision.verdict == "promote"
-        world.registry.client.create_registered_model(NAME)
+        world.registry.client.create_registered_model(name)
 
     def challenger(self) -> tuple[TrainResult, str]:
         """A registered model with a decision against today's head: its training, and the decision."""
         self.num_models += 1
-        folder = self.world.home / f"model-{self.num_models}"
+        folder = self.world.home / f"{self.name}-{self.num_models}"
         folder.mkdir()
-        (folder / "weights").write_text(f"{self.num_models}")
+        (folder / "weights").write_text(f"{self.name} {self.num_models}")
         digest = digest_of({"weights": file_sha256(folder / "weights")})
         put_folder(self.world.store, f"models/{digest}", folder)
         self.world.registry.client.create_model_version(
-            NAME, folder.as_uri(), tags={TAG_DIGEST: digest}
+            self.name, folder.as_uri(), tags={TAG_DIGEST: digest}
         )
         record = self.file.record
         judged = record.model_copy(
             update={
                 "challenger": record.challenger.model_copy(update={"model_digest": digest}),
-                "ledger_sequence": len(history(self.world.store, NAME)),
+                "ledger_sequence": len(history(self.world.store, self.name)),
             }
         )
         file = self.file.model_copy(update={"record": judged})
-        self.world.store.write(decision_path(NAME, file.digest), file.to_json())
+        self.world.store.write(decision_path(self.name, file.digest), file.to_json())
         train = TrainResult(
             train_key=digest, model_digest=digest, model_key=f"models/{digest}", base="b",
             base_digest="b", base_lineage_known=True, num_steps=1, best_step=1, metric="accuracy",
@@ -84,22 +85,22 @@ class Throne:
         path = self.world.home / f"{train.model_digest}.json"
         path.write_bytes(train.to_json())
         return zygote.start(
-            self.world, NAME, decision, str(path), f"{at_s}", kill_at=kill_at,
+            self.world, self.name, decision, str(path), f"{at_s}", kill_at=kill_at,
             module="tests.faults.promotions",
         )  # fmt: skip
 
     def check(self) -> None:
         """One entry per race in one chain, and everything follows its head."""
-        entries = history(self.world.store, NAME)
-        assert verify(self.world.store, NAME) == []
+        entries = history(self.world.store, self.name)
+        assert verify(self.world.store, self.name) == []
         assert [entry.sequence for entry in entries] == list(range(1, self.num_races + 1))
         decisions = [entry.decision_digest for entry in entries]
         assert len(set(decisions)) == len(decisions)
         registry = self.world.registry
-        assert reconcile.fn(self.world.place, NAME) == registry.alias_version(NAME)
-        assert registry.alias_version(NAME) == entries[-1].version
-        assert registry.mirrored_head(NAME) == (self.num_races, entries[-1].digest)
-        assert len(registry.versions(NAME)) == self.num_models, "no version twice"
+        assert reconcile.fn(self.world.place, self.name) == registry.alias_version(self.name)
+        assert registry.alias_version(self.name) == entries[-1].version
+        assert registry.mirrored_head(self.name) == (self.num_races, entries[-1].digest)
+        assert len(registry.versions(self.name)) == self.num_models, "no version twice"
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,16 @@ def race(throne: Throne, zygote: Zygote, kill_at: str) -> tuple[int, int, int]:
     # Whoever was killed is run again: it finds its own entry, or that it came second.
     train, decision = pair[0]
     try:
-        promote.fn(throne.world.place, NAME, NAME, train, decision, "# card", "ann", "because")
+        promote.fn(
+            throne.world.place,
+            throne.name,
+            throne.name,
+            train,
+            decision,
+            "# card",
+            "ann",
+            "because",
+        )
         has_won = True
     except ChampionChanged:
         has_won = False
@@ -147,6 +157,14 @@ def test_of_two_promotions_one_wins_and_the_alias_ends_at_the_one_head(
         wins[codes.index(0)] += 1
     print(f"{NUM_RACES} races: {wins[0]} and {wins[1]} won")
     assert min(wins) > 0 or not IS_FULL, "one side always won: these were no races"
+
+
+def test_of_two_first_promotions_of_a_model_one_wins(throne: Throne, zygote: Zygote) -> None:
+    for number in range(NUM_FIRST_RACES):
+        first = Throne(throne.world, f"first-{number}")
+        *codes, _ = race(first, zygote, kill_at="")
+        assert sorted(codes) == [0, LOST]
+        first.check()
 
 
 def test_of_two_promotions_one_is_killed_and_the_alias_ends_at_the_one_head(

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ def _fork(order: dict[str, Any]) -> int:
     if pid == 0:
         try:
             _become(order)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(99)
     return pid

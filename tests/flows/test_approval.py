@@ -1,10 +1,13 @@
 """gate.approval: required: a person has the last word, in time, about what the gate decided."""
 
+import shutil
 from typing import Any
 from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Completed, Pending, Running
 
 from deployments.exits import Exit
 from flows.approval import approved
@@ -12,23 +15,31 @@ from flows.reconcile import expire
 from tasks.approval import NotAsked, answer, asks
 from tasks.changes import override, rebase
 from tasks.ledger import LedgerError
+from tasks.publish import read_document, report_key
 from tasks.stamped import write_stamped
 from tests.deployed import carry_out, deployed, start
+from tests.tiny import write_csv
 from tests.world import NAME, RIVAL, World
 
 pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
 
 REQUIRED = "gate.approval=required"
+YES = {"decision": "approve", "approver": "Ann Lee", "reason": "read it"}
 
 
 def suspended(world: World) -> UUID:
     """A run of a deployment that waits for a person."""
     run_id = start(deployed(world.recipe(RIVAL, REQUIRED)))
-    state = carry_out(run_id, world).state
-    assert state is not None
-    assert state.name == "Suspended", state
+    assert state_name(carry_out(run_id, world)) == "Suspended"
     return run_id
+
+
+def state_name(run: FlowRun) -> str:
+    """Of the state that it is in; with what that says, where it is a fault."""
+    assert run.state is not None
+    is_fault = run.state.is_failed() or run.state.is_crashed()
+    return f"{run.state.name}: {run.state.message}" if is_fault else str(run.state.name)
 
 
 def resume(run_id: UUID, **form: str) -> str:
@@ -89,9 +100,7 @@ def test_a_suspended_run_goes_on_only_by_a_whole_form_and_a_refusal_declines(
         assert resume(run_id, **form) == "REJECT", form
     assert state_of(run_id)[0] == "Suspended"
     assert resume(run_id, **whole) == "ACCEPT"
-    state = carry_out(run_id, promoted).state
-    assert state is not None
-    assert state.name == "Declined"
+    assert state_name(carry_out(run_id, promoted)) == "Declined"
     ((_, given),) = asks(promoted.store, NAME)
     assert given is not None
     assert (given.is_approved, given.approver, given.reason) == (False, "Ann Lee", "wrong labels")
@@ -134,6 +143,78 @@ def test_an_approval_does_not_outlive_the_champion_it_was_given_against(
     assert late is not None
     assert not late.is_approved
     assert "champion changed" in late.reason
+
+
+def test_an_approval_counts_for_what_was_asked_whatever_rows_came_or_its_page_says_by_then(
+    promoted: World,
+) -> None:
+    rows = promoted.home / "rows.csv"
+    shutil.copy(promoted.files / "good.csv", rows)
+    recipe = promoted.recipe(RIVAL, REQUIRED, f"data.train={rows}")
+    run_id = start(deployed(recipe))
+    assert state_name(carry_out(run_id, promoted)) == "Suspended"
+    ((asked, _),) = asks(promoted.store, NAME)
+    trained = list(promoted.store.list("trains"))
+    write_csv(rows, num_rows=900)
+    page = read_document(promoted.store, NAME, asked.decision_digest)
+    assert page is not None
+    other = page.train.model_copy(update={"model_key": promoted.entries[-1].model_uri})
+    forged = page.model_copy(update={"train": other})
+    promoted.store.write(report_key(NAME, asked.decision_digest), forged.to_json())
+    assert resume(run_id, **YES) == "ACCEPT"
+    assert state_name(carry_out(run_id, promoted)) == "Promoted"
+    entry = promoted.entries[-1]
+    assert (entry.decision_digest, entry.approver) == (asked.decision_digest, "Ann Lee")
+    assert entry.model_uri == page.train.model_key
+    assert list(promoted.store.list("trains")) == trained, "nothing is trained anew"
+    document = read_document(promoted.store, NAME, asked.decision_digest)
+    assert document is not None
+    assert (document.outcome, document.model_version) == ("promoted", promoted.alias)
+
+
+def test_a_run_that_comes_back_to_another_head_is_declined(promoted: World) -> None:
+    run_id = suspended(promoted)
+    rebase(promoted.place, NAME, actor="ann", reason="something else came first")
+    throne = promoted.throne()
+    assert resume(run_id, **YES) == "ACCEPT"
+    assert state_name(carry_out(run_id, promoted)) == "Declined"
+    assert promoted.throne() == throne
+
+
+def test_a_run_that_brings_an_answer_waits_for_another_that_goes_on(promoted: World) -> None:
+    deployment = deployed(promoted.recipe(RIVAL, REQUIRED))
+    run_id = start(deployment)
+    assert state_name(carry_out(run_id, promoted)) == "Suspended"
+    nightly = start(deployment)
+    with get_client(sync_client=True) as client:
+        for state in (Pending(), Running()):
+            client.set_flow_run_state(nightly, state)
+        assert resume(run_id, **YES) == "ACCEPT"
+        client.set_flow_run_state(run_id, Pending())  # as a worker does
+        assert state_of(run_id)[0] == "AwaitingConcurrencySlot"
+        client.set_flow_run_state(nightly, Completed())
+    assert state_name(carry_out(run_id, promoted)) == "Promoted"
+    assert promoted.entries[-1].approver == "Ann Lee"
+
+
+@pytest.mark.parametrize("left", ["waiting", "nothing"])
+def test_the_page_of_a_promotion_that_was_killed_is_written_by_the_next_run(
+    promoted: World, left: str
+) -> None:
+    """Killed between ledger and page: that one says "waiting", or there is none; then rows come."""
+    digest = promoted.entries[-1].decision_digest
+    whole = read_document(promoted.store, NAME, digest)
+    assert whole is not None
+    key = report_key(NAME, digest)
+    half = whole.model_copy(update={"outcome": "waiting", "model_version": ""})
+    promoted.store.delete(key)
+    if left == "waiting":
+        promoted.store.write(key, half.to_json())
+    promoted.run(promoted.recipe(RIVAL), "dry run")
+    found = read_document(promoted.store, NAME, digest)
+    assert found is not None
+    assert (found.outcome, found.model_version) == ("promoted", "2")
+    assert found.data == whole.data
 
 
 def test_only_an_override_passes_a_refusal_and_it_needs_a_name_and_a_reason(

@@ -21,7 +21,7 @@ from prefect.settings import (
     PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW,
     temporary_settings,
 )
-from prefect.states import Completed, Crashed, Failed, Running, Suspended
+from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running, Suspended
 
 from deployments.local.processes import Processes, free_port
 from deployments.local.servers import start_prefect
@@ -265,6 +265,38 @@ def test_a_look_announces_enough_new_rows_once_and_reads_none_where_nothing_chan
     wait_for(lambda: len(runs_of(deployment)) == 2)
     asked_otherwise = recipe("looked", data={"source": str(rows)}, watch={"settle_s": 0})
     assert find_news(place, asked_otherwise) == "none", "read again, and the same rows"
+
+
+def test_news_that_found_another_run_going_on_are_announced_again_once_it_has_ended(
+    events: str, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows" / "a.csv"
+    rows.parent.mkdir()
+    watched = {"settle_s": 0.05, "min_new_rows": 10}
+    made = recipe("crowded", data={"source": str(rows.parent)}, watch=watched)
+    deployment = deployed(made)
+    home = str(tmp_path / "home")
+    place = Place(home=home, store_uri=f"{home}/store", tracking_uri="sqlite:///unused")
+    write_csv(rows, num_rows=50)
+    assert find_news(place, made) == "new"
+    (first,) = wait_for(lambda: runs_of(deployment))
+    with get_client(sync_client=True) as client:
+        for state in (Pending(), Running()):
+            client.set_flow_run_state(first.id, state)
+        write_csv(rows, num_rows=100)
+        assert find_news(place, made) == "new"
+        second = wait_for(lambda: [r for r in runs_of(deployment) if r.id != first.id])[0]
+        client.set_flow_run_state(second.id, Pending())
+        assert client.read_flow_run(second.id).state.is_cancelled()
+        assert find_news(place, made) == "none", "the first one goes on"
+        client.set_flow_run_state(first.id, Completed())
+        assert find_news(place, made) == "new"
+        third = wait_for(
+            lambda: [r for r in runs_of(deployment) if r.id not in (first.id, second.id)]
+        )[0]
+        assert find_news(place, made) == "none", "a run is waiting for a worker"
+        client.set_flow_run_state(third.id, Cancelled(message="by a person"))
+    assert find_news(place, made) == "none", "what a person cancelled stays cancelled"
 
 
 def test_a_look_waits_until_the_files_stand_still(tmp_path: Path) -> None:

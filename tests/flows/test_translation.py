@@ -1,16 +1,18 @@
 """Translation through the whole pipeline: the same flow, and what a consumer and a reader get."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from transformers import MBart50Tokenizer
 
 from deployments.model_commands import lookup, predict, replay
 from flows.recipe import Recipe, parse_recipe
 from records.evaluation import RunResult
 from tests.consumer import asked_by_consumer
-from tests.tiny_texts import write_translator_base
+from tests.tiny_texts import write_many_languages_base, write_translator_base
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
@@ -156,3 +158,21 @@ def refusal_states(world: World, result: RunResult) -> dict[str, str]:
     file = world.decision(result.decision_digest)
     assert replay(file) == "reproduces"
     return {finding.rule: finding.state for finding in file.decision.findings}
+
+
+def test_a_base_of_many_languages_is_told_the_two_of_the_data(
+    tmp_path: Path, prefect_server: None
+) -> None:
+    world = World(tmp_path / "home", tmp_path)
+    world.home.mkdir()
+    write_many_languages_base(tmp_path / "translator", MBart50Tokenizer)
+    result = world.run(recipe_of(world))
+    assert result.outcome == "promoted", result.summary
+    record = world.decision(result.decision_digest).record
+    assert "baseline:base" in record.expected_baselines
+    (answer,) = asked_by_consumer(world, NAME, TEXTS[:1], tmp_path)
+    assert not re.search("[a-z]{2}_[A-Z]{2}", answer)
+    saved = world.path(f"models/{record.challenger.model_digest}")
+    options = json.loads((saved / "tokenizer_config.json").read_text("utf-8"))
+    assert (options["src_lang"], options["tgt_lang"]) == ("en_XX", "de_DE")
+    assert json.loads((saved / "generation_config.json").read_text("utf-8"))["forced_bos_token_id"]

@@ -39,7 +39,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A folder with base and model of one family."""
     folder = tmp_path_factory.mktemp(request.param)
     base = make(folder, config(request.param))
-    done = train_tiny(base, folder / "model", changed(epochs=6, max_length=48))
+    done = train_tiny(base, folder / "model", changed(epochs=8, max_length=48))
     assert done.best_value > 0.9
     return folder
 

@@ -314,6 +314,13 @@ def test_steps_of_tokens_hold_every_row_once_within_the_limit() -> None:
     assert list(steps) == epochs[0]
 
 
+def test_steps_of_many_rows_have_few_shapes_and_lose_little() -> None:
+    lengths = LENGTHS * 10
+    steps = TokenGroupedSteps(lengths, tokens_per_step=2000, seed=3)
+    assert {size % 8 for size in steps.sizes[:-1] if size >= 32} == {0}
+    assert len(steps) < 1.15 * sum(lengths) / 2000
+
+
 def test_a_step_is_split_by_rows_or_by_padded_tokens() -> None:
     lines = [SizedRow({}, length) for length in (5, 5, 4, 1, 9)]
 

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import T5Config
 
 import models.train
 from models.base import LINEAGE_FILE, Base, folder_digest, read_lineage, resolve_base
 from models.config import BaseConfig
 from models.encode import LengthGroupedSampler
 from models.errors import SettingExceedsModel, TrainingDiverged, UnknownBase
+from models.lesson import dropout_overrides
 from models.predict import Classifier
 from models.task_code import Examples
 from models.train import Trained
@@ -329,6 +331,17 @@ def test_train_sets_the_dropout_that_is_asked_for(base: Base, tmp_path: Path) ->
     train_tiny(base, tmp_path / "model", changed(dropout=0.25, epochs=0.1))
     config = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))
     assert config["hidden_dropout_prob"] == config["attention_probs_dropout_prob"] == 0.25
+    only = changed(dropout=0.25, attention_dropout=0.0, epochs=0.1)
+    train_tiny(base, tmp_path / "only", only)
+    config = json.loads((tmp_path / "only" / "config.json").read_text("utf-8"))
+    assert config["hidden_dropout_prob"] == 0.25
+    assert config["attention_probs_dropout_prob"] == 0.0
+
+
+def test_an_attention_dropout_that_a_family_does_not_have_is_refused() -> None:
+    said = r"train\.attention_dropout=0\.0: 't5' has one rate for all its layers; leave it out"
+    with pytest.raises(SettingExceedsModel, match=said):
+        dropout_overrides(T5Config(), changed(attention_dropout=0.0))
 
 
 def test_train_refuses_a_base_with_broken_weights(tmp_path: Path) -> None:

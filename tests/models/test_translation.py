@@ -80,6 +80,28 @@ def test_targets_are_shifted_by_one_behind_the_start_and_end_with_the_end(base: 
     assert lesson.tokenizer.decode(target, skip_special_tokens=True).strip() == PAIRS.labels[1]
 
 
+@pytest.mark.parametrize("row", [0, 1])
+def test_lengths_are_rounded_up_to_fours_below_the_limit_and_change_no_loss(
+    base: Base, row: int
+) -> None:
+    free, bound = lesson_of(base), lesson_of(base, max_length=13, max_target_length=18)
+    for lesson, limits in ((free, (128, 128)), (bound, (13, 18))):
+        batch = lesson.collate([lesson.rows[row]])
+        for name, limit, side in (
+            ("input_ids", limits[0], "source"),
+            ("labels", limits[1], "target"),
+        ):
+            length, own = batch[name].shape[1], len(lesson.rows[row][side])
+            assert own <= length <= limit
+            assert length == limit or length % 4 == 0
+            assert length < own + 4
+    exact = {"labels": torch.tensor([free.rows[row]["target"]])}
+    exact["input_ids"] = torch.tensor([free.rows[row]["source"]])
+    with torch.inference_mode():
+        expected = float(free.model.eval()(**exact).loss)
+    assert loss_of(free, [row]) == pytest.approx(expected, abs=1e-5)
+
+
 def test_what_is_cut_is_counted_on_both_sides(base: Base) -> None:
     lesson = lesson_of(base, max_length=12, max_target_length=16)
     assert lesson.num_truncated["train"] == 2

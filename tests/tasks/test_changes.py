@@ -1,11 +1,18 @@
 """What people do to a ledger by hand, and what it does to the alias."""
 
-import pytest
+from collections.abc import Callable
+from datetime import UTC, datetime
 
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+
+from deployments.exits import Exit, explain_exception
 from models.predict import Classifier
 from records.ledger import LedgerEntry
-from tasks.changes import adopt, override_card, rebase, release, retire, roll_back
+from tasks.changes import adopt, override, override_card, rebase, release, retire, roll_back
 from tasks.ledger import (
+    AliasBehind,
     LedgerError,
     NoRollback,
     anchor,
@@ -14,9 +21,10 @@ from tasks.ledger import (
     champion,
     is_held,
 )
+from tasks.pins import is_pinned
 from tasks.promote import draft_entry
 from tasks.reconcile import LedgerBehindMirror, reconcile
-from tasks.registry import TAG_DIGEST, RegistryError
+from tasks.registry import TAG_DIGEST, Registry, RegistryError
 from tests.world import EXAMPLES, NAME, RIVAL, World
 
 pytest_plugins = ["tests.worlds"]
@@ -58,6 +66,40 @@ def test_roll_back_brings_the_earlier_champion_back_bars_and_holds(promoted: Wor
     assert barred_digests(promoted.entries) == {taken_down}
     assert is_held(promoted.entries) == "rollback (entry 3) by ann: complaints"
     assert promoted.registry.mirrored_head(NAME) == (3, entry.digest)
+
+
+def test_a_change_whose_alias_cannot_follow_says_that_it_is_done(
+    promoted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for again it would go back twice."""
+    with monkeypatch.context() as patch:
+        denied = MlflowException("not allowed", error_code=PERMISSION_DENIED)
+        patch.setattr(Registry, "mirror_head", raiser(denied))
+        with pytest.raises(
+            AliasBehind, match=r"(?s)entry 3, .*not allowed.*Do not ask for it ag"
+        ) as caught:
+            roll_back(promoted.place, NAME, to_version=None, actor="ann", reason="complaints")
+    said, code = explain_exception(caught.value)
+    assert code == Exit.FAULT
+    assert f"refit reconcile {NAME}" in said
+    assert reconcile.fn(promoted.place, NAME) == promoted.alias == "1"
+    assert [entry.action for entry in promoted.entries] == ["adopt", "promote", "rollback"]
+
+
+def raiser(exc: Exception) -> Callable[..., None]:
+    def fail(*args: object) -> None:
+        raise exc
+
+    return fail
+
+
+def test_an_override_keeps_its_model_from_gc_before_it_looks_for_it(promoted: World) -> None:
+    decision = promoted.entries[-1].decision_digest
+    roll_back(promoted.place, NAME, to_version=None, actor="ann", reason="complaints")
+    for key in list(promoted.store.list("pins")):
+        promoted.store.delete(key)
+    entry = override(promoted.place, NAME, decision, actor="ann", reason="it was fine")
+    assert is_pinned(promoted.store, entry.model_uri, datetime.now(UTC))
 
 
 def test_roll_back_goes_to_the_model_and_not_to_its_number(promoted: World) -> None:

@@ -22,6 +22,7 @@ from tasks.ledger import (
     champion,
     history,
 )
+from tasks.retries import patience, patient
 from tasks.store import AccessDenied, LocalStore, S3Store, Store, StoreUnreachable
 
 NAME = "reviews"
@@ -227,6 +228,22 @@ def test_append_tries_again_when_s3_reports_a_conflict_and_nothing_is_there(
     assert answers == []
 
 
+def test_history_waits_for_a_store_that_is_away_as_long_as_its_run_does(local: LocalStore) -> None:
+    entries, failed = write(local, draft("promote", "1"), draft("promote", "2")), set()
+
+    class Away(LocalStore):
+        @patient
+        def read(self, key: str) -> bytes:
+            if key not in failed:
+                failed.add(key)
+                raise StoreUnreachable("503")
+            return super().read(key)
+
+    with patience(20):
+        assert history(Away(local.folder), NAME) == entries
+    assert len(failed) == 2
+
+
 def test_append_says_that_it_does_not_know_when_the_store_is_gone(
     local: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +254,8 @@ def test_append_says_that_it_does_not_know_when_the_store_is_gone(
     monkeypatch.setattr(ledger, "APPEND_DELAYS_S", (0.0, 0.0))
     with pytest.raises(StoreUnreachable, match=r"not known whether .* was written; run again"):
         append(Gone(local.folder), NAME, draft("promote", "1"), decided_against=None)
+    with pytest.raises(StoreUnreachable, match=f"see `refit history {NAME}` before you ask for"):
+        append(Gone(local.folder), NAME, draft("hold", "1"), decided_against=None)
     assert history(local, NAME) == ()
 
 

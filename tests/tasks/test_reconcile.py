@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +15,7 @@ from tasks.changes import retire
 from tasks.ledger import LedgerCorrupt
 from tasks.reconcile import MAX_LOOKS, AliasWithoutLedger, LedgerBehindMirror, reconcile
 from tasks.registry import TAG_DIGEST, TAG_HEAD, Registry
+from tasks.store import LocalStore
 from tests.world import NAME, RIVAL, World, flip_byte
 
 pytest_plugins = ["tests.worlds"]
@@ -85,6 +87,25 @@ def test_reconcile_says_so_where_the_alias_does_not_settle(
     disturb(monkeypatch, promoted, MAX_LOOKS)
     with pytest.raises(ConnectionError, match="did not settle in 5 looks; run again"):
         reconcile.fn(promoted.place, NAME)
+
+
+def test_reconcile_takes_a_change_by_another_process_for_no_cut_tail(
+    adopted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The champion is retired, and the registry told, just after the ledger was read."""
+    listed, changed = LocalStore.list, []
+
+    def list_then_retire(self: LocalStore, prefix: str) -> Iterator[str]:
+        yield from listed(self, prefix)
+        if not changed and prefix == f"ledger/{NAME}":
+            changed.append(prefix)
+            retire(adopted.place, NAME, actor="bob", reason="no longer used")
+
+    monkeypatch.setattr(LocalStore, "list", list_then_retire)
+    assert reconcile.fn(adopted.place, NAME) == ""
+    assert changed
+    assert adopted.alias == ""
+    assert adopted.registry.mirrored_head(NAME)[0] == 2
 
 
 def test_reconcile_does_not_trust_a_version_with_another_digest(promoted: World) -> None:

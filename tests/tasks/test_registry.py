@@ -1,12 +1,14 @@
 """MLflow at work: one run per train key, one version per digest, an alias that only follows."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import pytest
 
 from records.document import CurvePoint
-from tasks.registry import Registry, RegistryError, full_address
+from tasks.registry import Registry, RegistryError, TrainingRun, full_address
 from tasks.retries import may_pass
 from tasks.train import train_challenger
 from tests.world import NAME, RIVAL, World
@@ -49,6 +51,43 @@ def test_an_unknown_model_has_no_version_alias_or_head(adopted: World) -> None:
     assert registry.versions("unknown") == []
     assert registry.alias_version("unknown") == ""
     assert registry.mirrored_head("unknown") == (0, "")
+
+
+def test_who_sets_an_alias_at_once_with_others_does_not_fail(adopted: World) -> None:
+    """MLflow looks for the row and then inserts it: two that see none both insert."""
+    registry, entry = adopted.registry, adopted.entries[0]
+    source = registry.versions(NAME)[0].source
+    barrier = threading.Barrier(4)
+
+    def project(name: str) -> None:
+        barrier.wait()
+        registry.set_alias(name, "1")
+        registry.mirror_head(name, entry)
+        registry.tag_version(name, "1", "refit.seen", "yes")
+
+    for name in (f"fresh-{number}" for number in range(10)):
+        registry.client.create_registered_model(name)
+        registry.client.create_model_version(name, source)
+        with ThreadPoolExecutor(barrier.parties) as pool:
+            list(pool.map(project, [name] * barrier.parties))
+        assert registry.alias_version(name) == "1"
+        assert registry.mirrored_head(name) == (1, entry.digest)
+
+
+def test_runs_that_name_the_same_data_at_once_do_not_fail(adopted: World) -> None:
+    registry, data = adopted.registry, adopted.data(adopted.recipe())
+    (experiment,) = {run.info.experiment_id for run in adopted.runs()}
+    barrier = threading.Barrier(4)
+
+    def name(digest: str) -> None:
+        run = TrainingRun(registry, registry.client.create_run(experiment).info.run_id)
+        snapshot = data.snapshot.model_copy(update={"snapshot_digest": digest})
+        barrier.wait()
+        run.log_dataset(data.model_copy(update={"snapshot": snapshot}))
+
+    for number in range(10):
+        with ThreadPoolExecutor(barrier.parties) as pool:
+            list(pool.map(name, [f"{number:064x}"] * barrier.parties))
 
 
 def test_set_alias_moves_and_removes(adopted: World) -> None:

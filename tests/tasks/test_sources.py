@@ -1,7 +1,6 @@
-"""Where rows come from: sample, files, folders, globs, a real S3 server, and a hub that is not there."""
+"""Where rows come from: sample, files, folders, globs, a real S3 server."""
 
 import hashlib
-import time
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,9 @@ from data_checks.problems import ParseError
 from data_checks.rows import Row
 from data_checks.sample_reviews import SampleOptions, generate
 from records.base import file_sha256
-from tasks.sources import (
-    HubPlace,
-    LocationError,
-    Source,
-    UnreachableError,
-    open_sources,
-    parse_hub_uri,
-    source_marks,
-    with_label_names,
-)
+from tasks.location import LocationError
+from tasks.sources import Source, open_sources, source_marks
 from tasks.store import MissingBucket, S3Store
-
-COMMIT = "8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb"
 
 
 def write(path: Path, *words: str) -> Path:
@@ -139,40 +128,6 @@ def test_a_missing_bucket_or_key_is_said(s3_store: S3Store, tmp_path: Path) -> N
         open_sources(
             DataConfig(source="s3://no-such-bucket/a"), cache=tmp_path, s3=s3_store.settings
         )
-
-
-def test_hub_uris_name_a_commit() -> None:
-    assert parse_hub_uri(f"hf://stanfordnlp/sst2@{COMMIT}?config=default&split=validation") == (
-        HubPlace("stanfordnlp/sst2", COMMIT, "default", "validation")
-    )
-    assert parse_hub_uri(f"hf://imdb@{COMMIT}").split == "train"
-    with pytest.raises(LocationError, match=r"'main' is not pinned.*datasets/stanfordnlp/sst2/commits"):  # fmt: skip
-        parse_hub_uri("hf://stanfordnlp/sst2@main")
-    with pytest.raises(LocationError, match=r"'splt' does not exist.*not a dataset's name.*'' is not pinned"):  # fmt: skip
-        parse_hub_uri("hf://a/b/c?splt=test")
-
-
-def test_class_numbers_of_the_hub_come_as_names() -> None:
-    import datasets
-
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
-    )
-    data = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features)
-    rows = list(with_label_names(data.to_iterable_dataset(), "label"))
-    assert [row["label"] for row in rows] == ["pos", "neg", None]
-
-
-def test_a_hub_out_of_reach_is_said_within_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A real request, to a port of this machine where nobody listens."""
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    (source,) = sources(tmp_path, source=f"hf://stanfordnlp/sst2@{COMMIT}", text="sentence")
-    start = time.monotonic()
-    with pytest.raises(UnreachableError, match=r"cannot be reached \(ConnectError\); connect, or download"):  # fmt: skip
-        list(source.rows())
-    assert time.monotonic() - start < 30
 
 
 def test_marks_of_what_lies_there_change_with_it_and_need_no_row(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from deployments.local.radosgw import S3Server
-from tasks.objects import check_key
+from tasks.objects import TEMPORARY, check_key
 from tasks.payload import encode_manifest
 from tasks.store import (
+    STALE_S,
     AccessDenied,
     ConditionalWriteIgnored,
     CorruptObject,
@@ -114,6 +115,19 @@ class ForgetfulStore(LocalStore):
     def put_if_absent(self, key: str, data: bytes) -> bool:
         self.write(key, data)
         return True
+
+
+def test_probe_removes_what_a_killed_writer_left_a_day_ago(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.write("whole", b"whole")
+    old, new = (tmp_path / TEMPORARY / name for name in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, time.time() - STALE_S - 1))
+    store.probe()
+    assert not old.exists()
+    assert new.exists(), "somebody may be writing it"
+    assert list(store.list()) == ["whole"]
 
 
 def test_probe_refuses_a_store_that_ignores_the_condition(tmp_path: Path) -> None:

@@ -110,6 +110,24 @@ def test_positions_labelled_minus_100_count_for_nothing(smoothing: float) -> Non
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
+def test_the_token_loss_pulls_as_pytorchs_cross_entropy_does(smoothing: float) -> None:
+    """Its gradient is made by hand; autograd's, of the same loss, is what it must be."""
+    generator = torch.Generator().manual_seed(1)
+    logits_BTV = 20 * torch.randn(3, 5, 11, generator=generator)
+    labels_BT = torch.randint(11, (3, 5), generator=generator)
+    labels_BT[0, 2:] = labels_BT[1, 0] = IGNORED
+    ours, theirs = (logits_BTV.clone().requires_grad_() for _ in range(2))
+    (7 * token_loss(smoothing)({"logits": ours}, labels_BT, 10)).backward()
+    total = torch.nn.functional.cross_entropy(
+        theirs.flatten(0, 1), labels_BT.flatten(), reduction="sum", label_smoothing=smoothing
+    )
+    (7 * total / 10).backward()
+    assert theirs.grad is not None
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-6, atol=1e-7)
+    assert logits_BTV.equal(ours.detach())  # and what it was given is as it was
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
 @pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (0.5, 2.0, 1.0)])
 def test_the_classification_loss_with_smoothing_and_weights(
     smoothing: float, weights: tuple[float, ...]
