@@ -34,3 +34,25 @@ def shared_data(name: str = "") -> Path:
     if not folder.exists():
         pytest.skip(f"real data {name!r} is absent: set REFIT_TEST_DATA to its folder")
     return folder
+
+
+class TellsAtOnce:
+    """What failed is said when it fails: a run that is ended from outside comes to no summary."""
+
+    LINES = 25
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self.terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Its name, how long it took, and the end of what it says."""
+        if report.failed:
+            self.terminal.write_line(f"\n{report.nodeid}: {report.when}, {report.duration:.0f} s")
+            self.terminal.write_line("\n".join(report.longreprtext.splitlines()[-self.LINES :]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Its terminal is there by now; a worker of pytest-xdist has none."""
+    if (terminal := config.pluginmanager.get_plugin("terminalreporter")) is not None:
+        config.pluginmanager.register(TellsAtOnce(terminal))
