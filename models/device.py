@@ -20,7 +20,7 @@ TRAINING_LIBRARIES = (*COMPUTING_LIBRARIES, "peft", "scikit-learn")
 """Whose versions can move trained weights."""
 TRAINING_CODE = (
     "adapt", "base", "checkpoint", "depth", "device", "dropout", "encode", "four_bit", "lesson", "loss",
-    "optimiser", "schedule", "step", "stop", "train", "watch",
+    "optimiser", "progress", "schedule", "step", "stop", "train", "watch",
 )  # fmt: skip
 """Modules of this room that every training runs through."""
 

@@ -28,10 +28,11 @@ from models.device import attention_kind, device_class, hide_loading_bars, train
 from models.encode import LengthGroupedSampler, TokenGroupedSteps
 from models.errors import TrainingInterrupted
 from models.lesson import Lesson
+from models.progress import Progress
 from models.step import SizedRow, StepRows, StepTrainer
 from models.stop import Stop
 from models.task_code import Examples, task_code
-from models.watch import Progress, Watch
+from models.watch import Watch
 from records.document import CurvePoint
 from records.task import Task
 

@@ -4,7 +4,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,23 +13,10 @@ from models.adapt import load_moved, moved_state
 from models.config import TrainConfig
 from models.errors import OverBudget, TrainingDiverged
 from models.lesson import Lesson
+from models.progress import Progress
 from models.stop import Stop, StopAsked
 from records.document import CurvePoint
 from records.policy import HIGHER_IS_BETTER
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a training stands."""
-
-    step: int
-    num_steps: int
-    loss: float
-    num_tokens: int
-    """Trained on so far, before a checkpoint too."""
-    num_tokens_left: int
-    tokens_per_s: float
-    seconds_left: float
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]

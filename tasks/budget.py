@@ -6,7 +6,7 @@ from pathlib import Path
 from models.config import TrainConfig
 from models.device import device_class, training_dtype
 from models.errors import OverBudget
-from models.watch import Progress
+from models.progress import Progress
 from records.base import Record
 from records.cost import Budget, Spent
 from records.document import TrainResult

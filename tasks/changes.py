@@ -4,7 +4,6 @@ import logging
 import shutil
 from pathlib import Path
 
-from models.predict import Classifier
 from records.base import digest_of, file_sha256
 from records.ledger import Action, LedgerEntry
 from report.markdown import escape_markdown
@@ -151,6 +150,8 @@ def adopt(place: Place, name: str, version: str, *, actor: str, reason: str) -> 
         RegistryError: the version cannot be fetched.
         UnknownBase: it is not a classifier in safetensors.
     """
+    from models.predict import Classifier
+
     store, registry = place.open(), Registry(place)
     if history(store, name):
         raise LedgerError(f"{name!r} has a ledger already; only a first entry can adopt")

@@ -11,7 +11,7 @@ from prefect.context import TaskRunContext
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from models.watch import Progress as TrainingProgress
+from models.progress import Progress as TrainingProgress
 
 log = logging.getLogger("refit")
 

@@ -11,8 +11,6 @@ from pydantic import ValidationError
 
 from data_checks.items import as_items
 from models.corpus import CORPUS_METRICS, as_array
-from models.occlusion import OcclusionAnswer, OcclusionRequest
-from models.why import WhyAnswer, WhyRequest
 from records.attribution import Reason
 from records.data import DataRef
 from records.document import DecisionDocument
@@ -177,10 +175,14 @@ def _asked(
     """The reasons that a fresh process finds, or why it finds none."""
     task = document.data.task
     if TASKS[task].has_labels:
+        from models.why import WhyAnswer, WhyRequest
+
         labels = wrong_labels(document, list(texts))
         request = WhyRequest(model_path=folder, texts=texts, labels=labels)
         answer = run_fresh("models.why", request, scratch)
         return answer if isinstance(answer, str) else WhyAnswer.from_json(answer).attributions
+    from models.occlusion import OcclusionAnswer, OcclusionRequest
+
     answers = {item: given[item] for item in texts}
     asked = OcclusionRequest(model_path=folder, task=task, texts=texts, answers=answers)
     answer = run_fresh("models.occlusion", asked, scratch)

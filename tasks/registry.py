@@ -21,7 +21,6 @@ from mlflow.tracking import MlflowClient
 from mlflow.tracking.fluent import run_id_to_system_metrics_monitor
 from mlflow.types import ColSpec, Schema
 
-from models.classification import load_pipeline
 from records.address import without_userinfo
 from records.cost import Spent
 from records.data import DataRef
@@ -416,6 +415,8 @@ def full_address(address: str) -> str:
 def _log_classifier(model_path: Path, example: str, card: str) -> Any:
     """As MLflow's transformers flavour, which consumers load as a pipeline."""
     from huggingface_hub import ModelCard
+
+    from models.classification import load_pipeline
 
     text = ColSpec("string")
     answer = Schema([ColSpec("string", "label"), ColSpec("double", "score")])

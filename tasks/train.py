@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from prefect import task
@@ -14,10 +15,8 @@ from models.blanks import check_metric
 from models.config import TRAIN_VERSION, BaseConfig, ScratchConfig, TrainConfig
 from models.device import training_identity
 from models.languages import must_be_told, tell_languages
-from models.scratch import scratch_key, write_scratch
+from models.progress import Progress
 from models.task_code import Examples, task_code
-from models.train import Trained, train
-from models.watch import Progress
 from records.base import digest_of, file_sha256
 from records.cost import Spent
 from records.data import DataRef
@@ -36,6 +35,9 @@ from tasks.progress import shown_progress
 from tasks.registry import Registry
 from tasks.retries import RETRIED
 from tasks.stamped import read_stamped, write_stamped
+
+if TYPE_CHECKING:
+    from models.train import Trained
 
 log = logging.getLogger("refit")
 
@@ -95,6 +97,8 @@ def _told(place: Place, base: Base, data: DataRef) -> Base:
 
 
 def _scratch_folder(place: Place, config: ScratchConfig, data: DataRef) -> Path:
+    from models.scratch import scratch_key, write_scratch
+
     store, split = place.open(), data.split("train")
     is_pair = bool(TASKS[data.task].columns["label"]) and not TASKS[data.task].has_labels
     learnt = ["text", "label"] if is_pair else ["text"]
@@ -207,7 +211,9 @@ def _train(
     out: Path,
     start: Path | None,
     guard: Guard,
-) -> Trained:
+) -> "Trained":
+    from models.train import train  # seconds, which a run that trains nothing need not wait
+
     store = place.open()
     training = read_split(store, data.split("train"), place.cache)
     validation = read_split(store, data.split("validation"), place.cache)
@@ -259,7 +265,7 @@ def _log_validation(metric: str, point: CurvePoint) -> None:
 
 
 def _describe(
-    trained: Trained,
+    trained: "Trained",
     key: str,
     out: Path,
     base: Base,

@@ -11,7 +11,6 @@ from models.config import TrainConfig
 from models.errors import TrainingDiverged
 from models.halving import sample
 from models.search import Cut
-from models.train import train
 from records.data import DataRef
 from records.document import CurvePoint
 from records.search import State, Trial
@@ -105,6 +104,8 @@ def try_out(
     def on_log(point: CurvePoint) -> None:
         if point.name == metric:
             judge(point.step, point.value)
+
+    from models.train import train
 
     guard = Guard(config, allowance, is_kept=False)
     state: State = "finished"

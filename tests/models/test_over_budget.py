@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import OverBudget
-from models.watch import Progress
+from models.progress import Progress
 from tests.models.test_checkpoint import Shelf, content
 from tests.models.trainings import changed, make_base, train_tiny
 

@@ -17,9 +17,10 @@ from models.encode import LengthGroupedSampler
 from models.errors import SettingExceedsModel, TrainingDiverged, UnknownBase
 from models.lesson import dropout_overrides
 from models.predict import Classifier
+from models.progress import Progress
 from models.task_code import Examples
 from models.train import Trained
-from models.watch import Progress, Watch
+from models.watch import Watch
 from records.document import CurvePoint
 from tests.models.trainings import LABELS, changed, make_base, rows, train_tiny, turned
 

@@ -7,7 +7,7 @@ import pytest
 
 from models.config import TrainConfig
 from models.errors import OverBudget
-from models.watch import Progress
+from models.progress import Progress
 from records.cost import Budget, Spent
 from tasks import budget as budget_room
 from tasks.budget import FIRST_STEPS, WARM_UP_STEPS, Allowance, Guard

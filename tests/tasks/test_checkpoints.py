@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import TrainingInterrupted
-from models.watch import Progress
+from models.progress import Progress
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
 from tasks.objects import DiskFull, StoreError, StoreUnreachable
 from tasks.pins import is_pinned
