@@ -8,6 +8,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ CONTAINER_PORTS = {
 }  # fmt: skip
 LOOPBACK = "127.0.0.1"
 LIMIT_S = 300.0
+LOOK_S = 1.0
 
 
 def services() -> dict[str, dict[str, Any]]:
@@ -103,7 +105,12 @@ class Composed:
             assert child.leash.wait(LIMIT_S) == 0, child.log_tail()
         else:
             assert condition == "service_healthy"
-            self.processes.wait_ready(child, lambda: self.is_well(child.name), LIMIT_S)
+
+            def is_well() -> bool:
+                time.sleep(LOOK_S)  # each look is a process of its own
+                return self.is_well(child.name)
+
+            self.processes.wait_ready(child, is_well, LIMIT_S)
 
     def _filled(self, text: str) -> str:
         """Variables as compose fills them in."""

@@ -91,4 +91,4 @@ def worker(real_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with client_of(real_stack.environment()):
         ensure_pool(POOL, limit=4)
     with Processes(tmp_path_factory.mktemp("worker")) as processes:
-        yield start_worker(processes, real_stack, poll_s=0.5)
+        yield start_worker(processes, real_stack, poll_s=1.0)

@@ -57,7 +57,11 @@ def consumer_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("consumer")
     (torch,) = re.findall(r"^torch==.*$", (ROOT / "constraints.txt").read_text("utf-8"), re.M)
     (folder / "torch.txt").write_text(torch, "utf-8")
-    pip = {"PIP_CONSTRAINT": str(folder / "torch.txt"), "PIP_NO_CACHE_DIR": "1"}
+    pip = {
+        "PIP_CONSTRAINT": str(folder / "torch.txt"),
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_NO_COMPILE": "1",
+    }
     done = subprocess.run(
         ["sh", "-euc", commands("lookup.md", "install")], cwd=folder, env={**os.environ, **pip},
         capture_output=True, text=True,

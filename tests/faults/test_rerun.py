@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,9 +31,9 @@ from tasks.payload import MANIFEST
 from tasks.place import Place
 from tasks.registry import TAG_DIGEST, Registry
 from tasks.store import Store, open_store
+from tests import waiting
 from tests.client_of import client_of
 from tests.faults.looks import look_until_crashed, name_of, run_of, tasks_of
-from tests.waiting import wait_for
 from tests.world import World
 
 pytest_plugins = ["tests.worlds"]
@@ -40,6 +41,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.service, pytest.mark.timeout(1800)]
 
 NAME = "night"
 LIMIT_S = 600.0
+wait_for = partial(waiting.wait_for, pause_s=0.05)  # a checkpoint is soon followed by another
 CURVE = "loss"
 
 
