@@ -25,7 +25,6 @@ from tasks.ledger import (
 from tasks.live import latest_of_each
 from tasks.place import Place
 from tasks.projection import registered_version
-from tasks.reconcile import mirrored_history
 
 BATCH = 256
 MARKS = {"passed": "✓", "refused": "✗", "noted": "·"}
@@ -85,6 +84,7 @@ def check_known(place: Place, name: str) -> None:
         UsageError: nobody has heard of it; says which names are close.
         LedgerError: the registry knows of it, and the ledger should.
     """
+    from tasks.reconcile import mirrored_history
     from tasks.registry import Registry
 
     check_name(name)
@@ -198,6 +198,7 @@ def show_history(place: Place, name: str, is_verified: bool, as_json: bool) -> E
 
 
 def _mirror_problems(place: Place, name: str) -> list[str]:
+    from tasks.reconcile import mirrored_history
     from tasks.registry import Registry
 
     try:
