@@ -235,7 +235,10 @@ class GenerationConfig(Record):
         "nothing is said.",
     )
     length_penalty: float = Field(
-        1.0, ge=-10, le=10, description="Above 0 favours longer texts among the beams."
+        1.0,
+        ge=-10,
+        le=10,
+        description="Above 0 favours longer texts among the beams; of one beam it says nothing.",
     )
 
     def settings(self) -> dict[str, JsonValue]:
@@ -243,7 +246,7 @@ class GenerationConfig(Record):
         return {
             "num_beams": self.beams,
             "max_new_tokens": self.max_new_tokens,
-            "length_penalty": self.length_penalty,
+            "length_penalty": self.length_penalty if self.beams > 1 else 1.0,
             "early_stopping": self.beams > 1,
             "do_sample": False,
         }

@@ -118,6 +118,15 @@ def test_generation_settings_travel_with_the_artifact(base: Base, tmp_path: Path
     assert saved["do_sample"] is False
 
 
+def test_a_length_penalty_of_one_beam_says_nothing_and_is_no_error(
+    base: Base, tmp_path: Path
+) -> None:
+    lesson = lesson_of(base, generation={"beams": 1, "length_penalty": 2.0})
+    lesson.model.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "generation_config.json").read_text("utf-8"))
+    assert (saved["num_beams"], saved["length_penalty"]) == (1, 1.0)
+
+
 def write_hub_marian(folder: Path) -> Base:
     """As the hub has them: two SentencePiece models, and a vocabulary that both share."""
     spm = pytest.importorskip("sentencepiece", reason="not installed: make install")
