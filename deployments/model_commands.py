@@ -84,14 +84,11 @@ def check_known(place: Place, name: str) -> None:
         UsageError: nobody has heard of it; says which names are close.
         LedgerError: the registry knows of it, and the ledger should.
     """
-    from tasks.reconcile import mirrored_history
-    from tasks.registry import Registry
-
     check_name(name)
     known = known_names(place)
     if name in known:
         return
-    mirrored_history(place.open(), Registry(place), name)
+    _check_mirror(place, name)
     close = get_close_matches(name, known, n=1)
     others = (
         f"there are: {', '.join(known)}" if known else "there is none yet: `refit run` a recipe"
@@ -197,12 +194,17 @@ def show_history(place: Place, name: str, is_verified: bool, as_json: bool) -> E
     return Exit.FAULT if problems else Exit.DONE
 
 
-def _mirror_problems(place: Place, name: str) -> list[str]:
+def _check_mirror(place: Place, name: str) -> None:
+    """Raises LedgerError where the registry has seen what the ledger does not hold."""
     from tasks.reconcile import mirrored_history
     from tasks.registry import Registry
 
+    mirrored_history(place.open(), Registry(place), name)
+
+
+def _mirror_problems(place: Place, name: str) -> list[str]:
     try:
-        mirrored_history(place.open(), Registry(place), name)
+        _check_mirror(place, name)
     except LedgerError as exc:
         return [str(exc)]
     return []

@@ -1,8 +1,8 @@
 """Dropout on a processor, from sixteen random bits a value.
 
 PyTorch's draws each value on its own (`bernoulli_`, one thread, 12 ns), which takes a sixth of a
-small model's training step (benchmarks/step_parts.py, docs/log.md). This is the same distribution from the same generator, so a
-seed and a resumed generator give the same training again.
+small model's training step (benchmarks/step_parts.py, docs/log.md). This is the same distribution
+from the same generator, so a seed and a resumed generator give the same training again.
 """
 
 from collections.abc import Callable

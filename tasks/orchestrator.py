@@ -196,16 +196,16 @@ def was_crowded_out(flow: str, tag: str) -> bool:
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
             limit=1,
         )
-        going_on = client.read_flow_runs(
+        state = latest[0].state if latest else None
+        if state is None or not state.is_cancelled() or state.message != CROWDED:
+            return False
+        return not client.read_flow_runs(
             flow_filter=own,
             flow_run_filter=filters.FlowRunFilter(
                 tags=tags, state=filters.FlowRunFilterState(type=active)
             ),
             limit=1,
         )
-    state = latest[0].state if latest else None
-    is_crowded = state is not None and state.is_cancelled() and state.message == CROWDED
-    return is_crowded and not going_on
 
 
 def refusals_in_a_row(deployment_id: str, most: int = 200) -> int:

@@ -91,6 +91,8 @@ def try_out(
     Raises:
         OverBudget: it would take more than the allowance, or has.
     """
+    from models.train import train  # before the clock starts: it takes seconds, once
+
     metric, started = f"validation_{config.metric}", time.monotonic()
     training, validation = (
         examples_of(read_split(place.open(), data.split(split), place.cache))
@@ -104,8 +106,6 @@ def try_out(
     def on_log(point: CurvePoint) -> None:
         if point.name == metric:
             judge(point.step, point.value)
-
-    from models.train import train
 
     guard = Guard(config, allowance, is_kept=False)
     state: State = "finished"
