@@ -1,5 +1,6 @@
 """What this machine computes with: one place for device and precision."""
 
+import ctypes
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -23,6 +24,8 @@ TRAINING_CODE = (
     "optimiser", "progress", "schedule", "step", "stop", "train", "watch",
 )  # fmt: skip
 """Modules of this room that every training runs through."""
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+"""Of glibc's malloc.h."""
 
 
 def device_class() -> str:
@@ -86,6 +89,20 @@ def attention_kind() -> str | None:
     """Eager on processors, where it beat the fused kernel (docs/log.md); on cards the library's
     choice (None): fused, but for XLNet and others that have no fused one."""
     return None if torch.cuda.is_available() else "eager"
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees for its next tensors.
+
+    glibc gives every big block back to the system, so that each step's tensors are made of new
+    pages, which must be zeroed: a tenth of a small model's step, and more beside a big vocabulary
+    (docs/log.md). Where the C library has no `mallopt`, nothing changes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return
+    for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
+        mallopt(option, value)
 
 
 def hide_loading_bars() -> None:

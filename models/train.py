@@ -24,7 +24,13 @@ from models.adapt import (
 from models.base import LINEAGE_FILE, Base
 from models.checkpoint import ResumableTrainer
 from models.config import TrainConfig
-from models.device import attention_kind, device_class, hide_loading_bars, training_dtype
+from models.device import (
+    attention_kind,
+    device_class,
+    hide_loading_bars,
+    keep_freed_memory,
+    training_dtype,
+)
 from models.encode import LengthGroupedSampler, TokenGroupedSteps
 from models.errors import TrainingInterrupted
 from models.lesson import Lesson
@@ -109,6 +115,7 @@ def train(
         OverBudget: `on_start` or `on_progress` said so; after a step its checkpoint was handed over.
     """
     hide_loading_bars()
+    keep_freed_memory()
     set_seed(config.seed)
     started = time.monotonic()
     lesson = task_code(task).lesson(

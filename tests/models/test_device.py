@@ -1,6 +1,9 @@
-"""The lists of code that a train key holds are those modules that a training really imports."""
+"""What a machine computes with; and the lists of code that a train key holds."""
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,3 +62,18 @@ def test_code_of_a_tasks_training_is_what_its_lesson_imports(task: Task) -> None
     listed = task_code(task).training_modules
     found = all_imported(f"{task}_lesson") - set(TRAINING_CODE) - set(MOVES_NOTHING)
     assert set(listed) == found - MOVES_NOTHING_OF.get(task, set())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch brings GNU OpenMP on Linux only")
+@pytest.mark.parametrize(
+    ("yours", "spins"),
+    [({}, "15000"), ({"GOMP_SPINCOUNT": "300"}, "300"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")],
+)
+def test_threads_of_two_trainings_do_not_spin_for_long(yours: dict[str, str], spins: str) -> None:
+    kept = {n: v for n, v in os.environ.items() if n not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    told = subprocess.run(
+        [sys.executable, "-c", "import models.device"],
+        env={**kept, **yours, "OMP_DISPLAY_ENV": "VERBOSE"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    assert f"GOMP_SPINCOUNT = '{spins}'" in told.stderr
