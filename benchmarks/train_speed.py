@@ -55,16 +55,22 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path, nargs="?", default=DATA, help="train.tsv and dev.tsv")
-    parser.add_argument("--rows", type=int, default=640, help="rows of each file; 0: all")
-    parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = parser_of(__doc__, rows=640, rounds=5)
     parser.add_argument("--flow", action="store_true", help="also one whole `refit run`")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def parser_of(text: str | None, *, rows: int, rounds: int) -> argparse.ArgumentParser:
+    """What a way is told (data, rows, epochs), and how often."""
+    parser = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, nargs="?", default=DATA, help="train.tsv and dev.tsv")
+    parser.add_argument("--rows", type=int, default=rows, help="rows of each file; 0: all")
+    parser.add_argument("--epochs", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    return parser
 
 
 def in_a_child(way: str, options: argparse.Namespace) -> Figures:

@@ -10,9 +10,8 @@ import argparse
 import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from benchmarks.train_speed import DATA, in_a_child
+from benchmarks.train_speed import in_a_child, parser_of
 
 
 def main() -> None:
@@ -35,15 +34,9 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """The command line, with what a way of `train_speed` asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path, nargs="?", default=DATA, help="train.tsv and dev.tsv")
-    parser.add_argument("--rows", type=int, default=320, help="rows of each file; 0: all")
-    parser.add_argument("--rounds", type=int, default=3)
+    """The command line."""
+    parser = parser_of(__doc__, rows=320, rounds=3)
     parser.add_argument("--spins", type=int, nargs="+", default=[300_000, 15_000])
-    parser.set_defaults(epochs=1.0)
     return parser.parse_args()
 
 

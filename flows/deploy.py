@@ -37,12 +37,14 @@ RECONCILE_S = 60.0
 VARIABLES = {
     name: QUIET[name]
     for name in (
+        "GOMP_SPINCOUNT",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
         "PREFECT_CLIENT_MAX_RETRIES",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY",
     )
 }
-"""Of every run, wherever it runs: what decides how long it waits, and whether it is taken for dead."""
+"""Of every run, wherever it runs: what it leaves to others on its cores, how long it waits, and
+whether it is taken for dead."""
 
 
 class Deployment(NamedTuple):

@@ -22,8 +22,7 @@ def test_only_settings_reads_the_environment() -> None:
         for path in (ROOT / room).rglob("*.py")
         if "os.environ" in (text := path.read_text("utf-8")) or "os.getenv" in text
     }
-    # models/ tells OpenMP how long to spin, which must be said before PyTorch is loaded.
-    assert readers == {"flows/settings.py", "models/__init__.py"}
+    assert readers == {"flows/settings.py"}
 
 
 def test_no_room_knows_of_tests_or_of_faults_made_on_purpose() -> None:

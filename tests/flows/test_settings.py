@@ -1,11 +1,15 @@
 """Variables become a place, and what is secret in them stays out of it."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from pydantic import ValidationError
 
+from flows.deploy import job_variables
 from flows.form import schema_of
 from flows.recipe import RecipeError, parse_recipe
 from flows.retrain import retrain
@@ -139,3 +143,25 @@ def test_a_recipe_that_names_a_secret_of_the_environment_does_not_get_it(
         )  # fmt: skip
         assert (recipe.description, recipe.data.source) == (text, f"/data/{text}.csv")
         assert SECRET not in recipe.model_dump_json()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch brings GNU OpenMP on Linux only")
+@pytest.mark.parametrize(
+    ("yours", "spins"),
+    [({}, "15000"), ({"GOMP_SPINCOUNT": "300"}, "300"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")],
+)
+def test_threads_of_two_trainings_do_not_spin_for_long(
+    yours: dict[str, str], spins: str, tmp_path: Path
+) -> None:
+    kept = {n: v for n, v in os.environ.items() if n not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    told = subprocess.run(
+        [sys.executable, "-c", "from deployments.options import prepare; prepare(); import torch"],
+        env={**kept, **yours, "OMP_DISPLAY_ENV": "VERBOSE", "REFIT_HOME": str(tmp_path)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    assert f"GOMP_SPINCOUNT = '{spins}'" in told.stderr
+
+
+def test_runs_of_deployments_do_not_spin_for_long_either() -> None:
+    assert job_variables("")["env"]["GOMP_SPINCOUNT"] == "15000"
