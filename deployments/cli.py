@@ -299,15 +299,19 @@ def _mode(mode: str) -> Any:
 
 def _check_base(recipe: Any) -> None:
     """Refuse a base that cannot be had before any server is started or row is read."""
+    from flows.effect import strategies
     from models.base import check_fits, resolve_base
     from models.blanks import check_metric
     from models.languages import language_tokens, must_be_told
 
-    has_adapters = recipe.train.strategy in ("lora", "qlora")
-    if has_adapters:
+    adapted = [
+        recipe.train.model_copy(update={"strategy": name})
+        for name in sorted(strategies(recipe) & {"lora", "qlora"})
+    ]
+    if adapted:
         from models.adapt import check_strategy, check_targets
-
-        check_strategy(recipe.train)
+    for config in adapted:
+        check_strategy(config)
     for option in recipe.base.options:
         if option.scratch is None and not option.model.startswith("models:/"):
             base = resolve_base(option)
@@ -315,8 +319,8 @@ def _check_base(recipe: Any) -> None:
             check_metric("gate.metric", recipe.gate.metric, base.path, base.uri)
             if must_be_told(recipe.task, base.path):
                 language_tokens(base, recipe.data.source_language, recipe.data.target_language)
-            if has_adapters:
-                check_targets(recipe.train, base)
+            for config in adapted:
+                check_targets(config, base)
 
 
 def _commands() -> Any:

@@ -335,11 +335,16 @@ def _contradictions(recipe: Recipe) -> Iterator[str]:
             "train.strategy: 'contrastive' pulls texts of one label together, and "
             f"{recipe.task} has several per text; use full, head, gradual or lora"
         )
-    if not facts.has_labels and recipe.train.strategy in ("head", "contrastive"):
-        yield (
-            f"train.strategy: {recipe.train.strategy!r} makes a head for labels, and "
-            f"{recipe.task} has none; use full, gradual or lora"
-        )
+    if not facts.has_labels:
+        for strategy in sorted(strategies(recipe) & {"head", "contrastive"}):
+            place = "train" if strategy == recipe.train.strategy else "search"
+            yield (
+                f"{place}.strategy: {strategy!r} makes a head for labels, and "
+                f"{recipe.task} has none; use full, gradual or lora"
+            )
+    if recipe.search is not None:
+        for problem in recipe.search.refusals(recipe.train):
+            yield f"search: a trial could not be trained: {problem}"
     if recipe.train.budget_s is not None and recipe.gate.approval == "required":
         yield (
             "train.budget_s: a training that it cuts is not kept for later, and gate.approval: "

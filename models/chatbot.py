@@ -8,7 +8,7 @@ Shapes: B prompts in a batch, T tokens of the longest of them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,13 @@ class Chatbot:
             ids [T] and targets [T], of the last `model_max_length` tokens; a target is the next id
             where the assistant says it, its stop token included, and IGNORED elsewhere.
         """
+        ids, targets = self._whole_dialogue(prompt, answer, learn_all=learn_all)
+        limit = self.tokenizer.model_max_length
+        return ids[-limit:], targets[-limit:]
+
+    def _whole_dialogue(
+        self, prompt: str, answer: str, *, learn_all: bool
+    ) -> tuple[list[int], list[int]]:
         turns = [*messages_of(prompt), {"role": "assistant", "content": answer}]
         ids, is_said, before = self._start(), [False] * len(self._start()), ""
         for number, turn in enumerate(turns):
@@ -134,23 +141,36 @@ class Chatbot:
             is_said += [is_learned and place <= last for place in range(len(answer_ids))]
             before = said
         targets = [i if said_ else IGNORED for i, said_ in zip(ids[1:], is_said[1:], strict=True)]
-        limit = self.tokenizer.model_max_length
-        return ids[:-1][-limit:], targets[-limit:]
+        return ids[:-1], targets
 
     def losses(self, prompts: Sequence[str], answers: Sequence[str]) -> list[tuple[float, int]]:
-        """Per dialogue the sum of -log P over the tokens of its last answer, and their number."""
+        """Per dialogue the sum of -log P over the tokens of its last answer, and their number.
+
+        An answer that is longer than the model can see is asked for piece by piece, so that a model
+        that sees less is charged for no fewer tokens.
+        """
         device = next(self.model.parameters()).device
         found = []
         with torch.inference_mode():
             for prompt, answer in zip(prompts, answers, strict=True):
-                ids, targets = self.dialogue(prompt, answer, learn_all=False)
-                logits_TV = self.model(input_ids=torch.tensor([ids], device=device)).logits[0]
-                loss = torch.nn.functional.cross_entropy(
-                    logits_TV.double(), torch.tensor(targets, device=device),
-                    ignore_index=IGNORED, reduction="sum",
-                )  # fmt: skip
-                found.append((float(loss), sum(target != IGNORED for target in targets)))
+                ids, targets = self._whole_dialogue(prompt, answer, learn_all=False)
+                total = 0.0
+                for piece in self._pieces(targets):
+                    input_ids_1T = torch.tensor([ids[piece]], device=device)
+                    loss = torch.nn.functional.cross_entropy(
+                        self.model(input_ids=input_ids_1T).logits[0].double(),
+                        torch.tensor(targets[piece], device=device),
+                        ignore_index=IGNORED, reduction="sum",
+                    )  # fmt: skip
+                    total += float(loss)
+                found.append((total, sum(target != IGNORED for target in targets)))
         return found
+
+    def _pieces(self, targets: Sequence[int]) -> Iterator[slice]:
+        """From the end, as many windows of `model_max_length` positions as hold all that is asked for."""
+        first = next(k for k, target in enumerate([*targets, 0]) if target != IGNORED)
+        for end in range(len(targets), first, -self.tokenizer.model_max_length):
+            yield slice(max(0, end - self.tokenizer.model_max_length), end)
 
     def _render(self, messages: Sequence[dict[str, str]], is_asking: bool) -> str:
         """The dialogue as the template writes it; special tokens that a turn spells out are left out.

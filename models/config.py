@@ -1,5 +1,6 @@
 """The `base` and `train` parts of a recipe."""
 
+from itertools import product
 from typing import Any, Literal, Self
 
 from pydantic import (
@@ -16,7 +17,7 @@ from records.base import Record, is_empty
 from records.policy import Metric
 from records.task import Task
 
-TRAIN_VERSION = 2
+TRAIN_VERSION = 3
 """Part of every train key: raise it when the same configuration would train otherwise."""
 
 
@@ -364,6 +365,16 @@ class TrainConfig(Record):
                 f"label_smoothing={self.label_smoothing:g} has no meaning for strategy "
                 "'contrastive', whose loss compares pairs; leave it out"
             )
+        if self.strategy == "contrastive" and self.accumulation > 1:
+            raise ValueError(
+                f"accumulation={self.accumulation} would hide rows from each other, and strategy "
+                "'contrastive' compares all rows of a step; leave it out and raise batch_size"
+            )
+        if self.strategy == "contrastive" and self.batch_size < 2 and self.batch_tokens is None:
+            raise ValueError(
+                "batch_size=1 holds no pair of texts, and strategy 'contrastive' learns from pairs; "
+                "raise it to 16"
+            )
         if self.batch_tokens is not None and self.batch_tokens < self.max_length:
             raise ValueError(
                 f"batch_tokens={self.batch_tokens} cannot hold one text of "
@@ -410,6 +421,25 @@ class SearchConfig(Record):
         """Field of `train` -> its range or its values; fields that are not searched are absent."""
         values = self.model_dump(exclude={"trials", "budget_s"})
         return {name: tuple(found) for name, found in values.items() if found}
+
+    def refusals(self, config: TrainConfig) -> list[str]:
+        """Why trials that may come of `config` could not be trained, each said once.
+
+        What excludes each other is a strategy and one more setting, so pairs are tried, not all
+        combinations.
+        """
+        space = self.space()
+        strategies = space.pop("strategy", (config.strategy,))
+        singles = [{}, *({name: value} for name, values in space.items() for value in values)]
+        found: dict[str, None] = {}
+        for strategy, setting in product(strategies, singles):
+            try:
+                TrainConfig.model_validate(config.model_dump() | setting | {"strategy": strategy})
+            except ValidationError as exc:
+                found |= {
+                    error["msg"].removeprefix("Value error, "): None for error in exc.errors()
+                }
+        return list(found)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -28,8 +28,8 @@ BATCH_SIZE = 32
 def contrastive_loss(features: HeadInput) -> Loss:
     """Squared distance of cosine similarity from 1 for equal labels and from 0 for others.
 
-    Pairs of either kind weigh half, however many there are. Where a step comes in several batches,
-    pairs are formed within each.
+    Pairs of either kind weigh half, however many there are. A step is one batch: rows of two would
+    not meet.
     """
 
     def loss(

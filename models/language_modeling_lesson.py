@@ -84,9 +84,8 @@ class LanguageModelingLesson:
 
     def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """input_ids, attention_mask and labels (B, T); labels say what each position should give."""
-        pairs = self._mask(rows) if self._asked.is_masked else [
-            (row["ids"][:-1], row["ids"][1:]) for row in rows
-        ]  # fmt: skip
+        is_masked = self._asked.is_masked
+        pairs = [self._mask(r) if is_masked else (r["ids"][:-1], r["ids"][1:]) for r in rows]
         longest = max(len(ids) for ids, _ in pairs)
         pad_id = self.tokenizer.pad_token_id
         return {
@@ -97,11 +96,10 @@ class LanguageModelingLesson:
             "labels": torch.tensor([[*b, *[IGNORED] * (longest - len(b))] for _, b in pairs]),
         }
 
-    def _mask(self, rows: Sequence[Row]) -> list[tuple[list[int], list[int]]]:
-        """Blanks anew for each batch, drawn from the seed and the rows: a resumed run draws the same."""
-        seed = hash((self._seed, *(row["number"] for row in rows)))
-        generator = torch.Generator().manual_seed(seed % 2**63)
-        return [self._mask_one(row["ids"], generator) for row in rows]
+    def _mask(self, row: Row) -> tuple[list[int], list[int]]:
+        """Blanks anew for each step, drawn by the seed, the step and the row alone."""
+        seed = hash((self._seed, row.get("step", 0), row["number"]))
+        return self._mask_one(row["ids"], torch.Generator().manual_seed(seed % 2**63))
 
     def _mask_one(self, ids: list[int], generator: torch.Generator) -> tuple[list[int], list[int]]:
         inner = len(ids) - 2

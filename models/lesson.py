@@ -47,7 +47,10 @@ class Lesson(Protocol):
     """Over the answers of the whole optimiser step: accumulated batches are the big batch."""
 
     def collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-        """One batch, padded to its longest row."""
+        """One batch, padded to its longest row.
+
+        In training a row also has its `step`, so that what is drawn depends on no batch.
+        """
 
     def validate(self, model: torch.nn.Module) -> Mapping[str, float]:
         """Figures on the validation split; `model` is in evaluation mode."""

@@ -1,7 +1,8 @@
 """One optimiser step: its rows, their batches, what memory allows, its learning rate.
 
 The rows of a step are fixed by the recipe. In how many batches they pass through the model decides
-memory and time, and nothing else: the loss is divided by the targets of the whole step.
+memory and time, and nothing else: the loss is divided by the targets of the whole step, and what a
+lesson draws is drawn by step and row. A loss over pairs of rows (contrastive) is never split.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from models.checkpoint import ResumableTrainer
 from models.config import TrainConfig
 from models.dropout import CheapDropout
 from models.encode import TokenGroupedSteps
+from models.errors import SettingExceedsModel
 from models.lesson import Row
 from models.optimiser import build_optimiser
 from models.schedule import build_schedule
@@ -88,6 +90,7 @@ class StepTrainer(ResumableTrainer):
 
         Raises:
             torch.OutOfMemoryError, RuntimeError: a single row does not fit.
+            SettingExceedsModel: a step does not fit whose loss is over pairs of its rows.
         """
         state = _random_state()
         while True:
@@ -97,13 +100,20 @@ class StepTrainer(ResumableTrainer):
                 limit = self.watch.batch_limit
                 if not is_out_of_memory(exc) or limit <= 1:
                     raise
+                if self.config.strategy == "contrastive":
+                    raise SettingExceedsModel(
+                        f"no memory for a step of {len(inputs.rows)} texts, and strategy 'contrastive' "
+                        "compares all texts of a step, so that it is not split; lower "
+                        "train.batch_size or train.max_length"
+                    ) from exc
             model.zero_grad()
             _set_random_state(state)
             self.watch.halve_batches(self.state, limit // 2)
 
     def _accumulate(self, model: Any, rows: Sequence[SizedRow]) -> torch.Tensor:
         parts = split_rows(rows, self.watch.batch_limit, in_tokens=self.steps is not None)
-        batches = [self.collate([item.row for item in part]) for part in parts]
+        step = {"step": self.state.global_step}
+        batches = [self.collate([{**item.row, **step} for item in part]) for part in parts]
         num_targets = self._get_num_items_in_batch(batches, self.args.device)
         is_cheap = self.args.device.type == "cpu"  # a mode costs each of a card's calls, too
         with CheapDropout() if is_cheap else nullcontext():

@@ -6,6 +6,7 @@ from functools import partial
 
 from prefect import task
 
+from models.adapt import check_strategy
 from models.base import Base
 from models.config import BaseConfig, SearchConfig, TrainConfig
 from models.device import code_digest
@@ -43,8 +44,11 @@ def search_settings(
 
     Raises:
         ModelError: every trial diverged.
+        SettingExceedsModel: a strategy is beyond this machine.
         OverBudget: a trial would exceed the allowance, or has; those before are kept.
     """
+    for strategy in search.strategy:
+        check_strategy(config.model_copy(update={"strategy": strategy}))
     key, found = search_key(search, train_key), find_base(place, base, data)
     made = Trials(place, name, key, config.metric, {"trials": search.trials})
     config = config.model_copy(update={"budget_s": None})  # a trial is cut by step alone

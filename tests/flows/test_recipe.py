@@ -278,6 +278,43 @@ def test_strategies_of_labels_are_refused_where_there_are_none(strategy: str) ->
         f"train.strategy: {strategy!r} makes a head for labels, and translation has none; "
         "use full, gradual or lora"
     )
+    (problem,) = problems_of(values, f"search={{strategy: [full, {strategy}]}}")
+    assert problem.startswith(f"search.strategy: {strategy!r} makes a head for labels")
+
+
+@pytest.mark.parametrize(
+    ("train", "search", "expected"),
+    [
+        ("{label_smoothing: 0.1}", "{strategy: [full, contrastive]}", "label_smoothing=0.1 has no"),
+        ("{accumulation: 2}", "{strategy: [full, contrastive]}", "accumulation=2 would hide rows"),
+        ("{}", "{strategy: [full, contrastive], batch_size: [1, 8]}", "batch_size=1 holds no pair"),
+        ("{strategy: contrastive}", "{label_smoothing: [0.0, 0.2]}", "label_smoothing=0.2 has no"),
+        ("{batch_tokens: 64, max_length: 64}", "{strategy: [full, contrastive]}", ""),
+        ("{strategy: contrastive, batch_size: 8}", "{strategy: [full], label_smoothing: [0, 0.2]}", ""),
+    ],
+)  # fmt: skip
+def test_trial_that_a_training_would_refuse_is_told_before_the_first(
+    train: str, search: str, expected: str
+) -> None:
+    """It would end the run in the middle of the search, and the same each time."""
+    overrides = [f"train={train}", f"search={search}"]
+    if not expected:
+        parse_recipe(SMALL, overrides)
+        return
+    (problem,) = problems_of(SMALL, *overrides)
+    assert problem.startswith(f"search: a trial could not be trained: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ("{strategy: contrastive, accumulation: 2}", "train: accumulation=2 would hide rows from"),
+        ("{strategy: contrastive, batch_size: 1}", "train: batch_size=1 holds no pair of texts"),
+    ],
+)
+def test_contrastive_training_without_pairs_is_refused(train: str, expected: str) -> None:
+    (problem,) = problems_of(SMALL, f"train={train}")
+    assert problem.startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -390,6 +390,29 @@ def test_the_loss_counts_the_last_answer_alone(base: Base) -> None:
     assert total == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("limit", [8, 16, 21])
+def test_a_model_that_sees_less_is_charged_for_every_token_of_an_answer(
+    base: Base, limit: int
+) -> None:
+    """Else a shorter max_length would make a model cheaper per byte, and win by it."""
+    answer = " ".join(f"Item {i} costs {i + 3} euros." for i in range(8))
+    whole, short = chatbot_of(base), Chatbot.load(base.path, limit, plain=True, max_new_tokens=4)
+    ((nats, count),) = short.losses([LONG], [answer])
+    assert count == whole.losses([LONG], [answer])[0][1] > 2 * limit
+    ids, targets = whole._whole_dialogue(LONG, answer, learn_all=False)
+    expected = 0.0
+    for k, target in enumerate(targets):
+        if target != IGNORED:
+            start = (k - len(ids)) // limit * limit + len(
+                ids
+            )  # of the window that position k is in
+            with torch.no_grad():
+                seen = torch.tensor([ids[max(0, start) : k + 1]])
+                logits_V = short.model(input_ids=seen).logits[0, -1]
+            expected -= float(torch.log_softmax(logits_V.double(), dim=0)[target])
+    assert nats == pytest.approx(expected, rel=1e-4)
+
+
 def test_the_nearest_answer_is_scored_on_the_models_own_tokens(base: Base, tmp_path: Path) -> None:
     lesson = lesson_of(base)
     lesson.model.save_pretrained(tmp_path / "model")

@@ -409,6 +409,16 @@ def test_what_does_not_fit_alone_is_a_fault(
     assert small_memory.seen == [8, 4, 2, 1]
 
 
+def test_a_loss_over_pairs_of_a_step_is_not_split_where_memory_ends(
+    base: Base, tmp_path: Path, small_memory: SmallMemory
+) -> None:
+    """Halves of a step see other pairs, and single rows see none: that would be another training."""
+    small_memory.most = 4
+    with pytest.raises(SettingExceedsModel, match=r"no memory for a step of 8 texts.*batch_size"):
+        train_tiny(base, tmp_path / "model", changed(SHORT, strategy="contrastive"))
+    assert small_memory.seen == [8]
+
+
 def test_a_rare_label_weighs_more_where_classes_are_balanced(base: Base, tmp_path: Path) -> None:
     """Of rows that say nothing, each is given the label that weighs more."""
     data = Examples(["the thing is"] * 240, ["negative"] * 180 + ["positive"] * 60)
