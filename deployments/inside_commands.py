@@ -17,11 +17,14 @@ WIDTH = 24
 
 def features(place: Place, name: str, text: str, as_json: bool) -> None:
     """Last hidden states and pooled vectors of a text."""
-    from models.features import text_features
+    from models.features import body_features, text_features
+    from tasks.train import model_folder
 
-    entry, classifier = _open(place, name, text)
-    found = text_features(classifier, text)
-    pooled = {"mean": found.mean_W, "head": found.head_F}
+    entry, task = _find(place, name, text)
+    if TASKS[task].has_labels:
+        found = text_features(_open(place, name, text)[1], text)
+    else:
+        found = body_features(model_folder(place, entry.model_uri), text)
     if as_json:
         screen.print_json(
             {
@@ -29,7 +32,7 @@ def features(place: Place, name: str, text: str, as_json: bool) -> None:
                 "version": entry.version,
                 "tokens": found.tokens,
                 "last_hidden_state": found.hidden_TW.tolist(),
-                "pooled": {kind: vector.tolist() for kind, vector in pooled.items()},
+                "pooled": {kind: vector.tolist() for kind, vector in found.pooled.items()},
             }
         )
         return
@@ -46,7 +49,7 @@ def features(place: Place, name: str, text: str, as_json: bool) -> None:
     screen.print_table(
         "Vectors of the whole text",
         ("pooled", "size", "begins with"),
-        ((kind, len(vector), _begin(vector)) for kind, vector in pooled.items()),
+        ((kind, len(vector), _begin(vector)) for kind, vector in found.pooled.items()),
     )
 
 
@@ -140,7 +143,7 @@ def _open(place: Place, name: str, text: str) -> tuple[LedgerEntry, Any]:
 
     entry, task = _find(place, name, text)
     if not TASKS[task].has_labels:
-        raise UsageError(f"{name!r} is made for {task}; only models that give labels can be opened")
+        raise UsageError(f"{name!r} is made for {task}; its answers have no label to explain")
     return entry, Classifier.load(model_folder(place, entry.model_uri))
 
 

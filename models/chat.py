@@ -120,6 +120,8 @@ def judge_answers(
         "loss_per_byte": tuple(zip(nats, sizes, strict=True)),
     }
     length = sum(map(len, outputs)) / max(1, len(outputs))
+    same = [answer in row for answer, row in zip(outputs, references, strict=True)]
+    verbatim = sum(same) / max(1, len(same))
     card = Scorecard(
         role=request.role,
         model_digest=request.model_digest,
@@ -127,7 +129,12 @@ def judge_answers(
         item_ids=request.items.item_ids,
         predicted=tuple(map(digest_text, outputs)),
         num_truncated=num_truncated,
-        metrics={**corpus_figures(statistics), "answer_chars": length, **extra},
+        metrics={
+            **corpus_figures(statistics),
+            "answer_chars": length,
+            "verbatim_match": verbatim,
+            **extra,
+        },  # fmt: skip
         statistics=statistics,
     )
     return Scored(card, list(outputs))

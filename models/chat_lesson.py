@@ -58,9 +58,11 @@ class ChatLesson:
             Sample(*self._chatbot.dialogue(text, answer, learn_all=True))
             for text, answer in zip(training.texts, training.labels, strict=True)
         ]
+        asked = (training, validation)
         self.num_truncated = {
-            "train": sum(len(s.ids) >= config.max_length for s in samples), "validation": 0,
-        }  # fmt: skip
+            name: sum(map(self._chatbot.is_cut, found.texts, found.labels))
+            for name, found in zip(("train", "validation"), asked, strict=True)
+        }
         self.rows: list[Row] = [{"samples": row} for row in pack(samples, config.max_length)]
         self.lengths = [sum(len(s.ids) for s in row["samples"]) for row in self.rows]
 

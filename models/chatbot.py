@@ -118,6 +118,11 @@ class Chatbot:
         limit = self.tokenizer.model_max_length
         return ids[-limit:], targets[-limit:]
 
+    def is_cut(self, prompt: str, answer: str) -> bool:
+        """Whether a dialogue has more than `model_max_length` tokens, so that its beginning is lost."""
+        ids, _ = self._whole_dialogue(prompt, answer, learn_all=True)
+        return len(ids) > self.tokenizer.model_max_length
+
     def _whole_dialogue(
         self, prompt: str, answer: str, *, learn_all: bool
     ) -> tuple[list[int], list[int]]:

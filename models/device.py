@@ -105,6 +105,11 @@ def keep_freed_memory() -> None:
         mallopt(option, value)
 
 
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Whether a card or the machine had no memory left."""
+    return isinstance(exc, torch.OutOfMemoryError) or "can't allocate memory" in str(exc)
+
+
 def hide_loading_bars() -> None:
     """Turn off transformers' bars over milliseconds; the training has a bar of its own."""
     from transformers.utils import logging
@@ -114,9 +119,14 @@ def hide_loading_bars() -> None:
 
 @contextmanager
 def loading(what: str) -> Iterator[None]:
-    """Load a model quietly in this block; raises UnknownBase, naming `what`, where that fails."""
+    """Load a model quietly in this block; raises UnknownBase, naming `what`, where that fails.
+
+    No memory is a fault of this machine now, and says nothing about the model.
+    """
     hide_loading_bars()
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as exc:
+        if is_out_of_memory(exc):
+            raise
         raise UnknownBase(f"{what} cannot be loaded: {exc}") from exc

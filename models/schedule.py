@@ -16,14 +16,19 @@ def num_warmup_steps(config: TrainConfig, num_steps: int) -> int:
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, num_steps: int) -> Any:
-    """The schedule of `train.schedule` over `num_steps`, which sets the rates of `optimizer`."""
+    """The schedule of `train.schedule` over `num_steps`, which sets the rates of `optimizer`.
+
+    The inverse root without a warm-up counts from one step; the library's own would count from 10,000.
+    """
     from transformers import get_scheduler
 
+    warm, is_root = num_warmup_steps(config, num_steps), config.schedule == "inverse_sqrt"
     return get_scheduler(
         LIBRARY_NAMES.get(config.schedule, config.schedule),
         optimizer=optimizer,
-        num_warmup_steps=num_warmup_steps(config, num_steps),
+        num_warmup_steps=warm,
         num_training_steps=num_steps,
+        scheduler_specific_kwargs={"timescale": max(1, warm)} if is_root else None,
     )
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from models.checkpoint import ResumableTrainer
 from models.config import TrainConfig
+from models.device import is_out_of_memory
 from models.dropout import CheapDropout
 from models.encode import TokenGroupedSteps
 from models.errors import SettingExceedsModel
@@ -140,11 +141,6 @@ def split_rows(
             batch, longest_with = [], row.length
         batch, longest = [*batch, row], longest_with
     yield batch
-
-
-def is_out_of_memory(exc: BaseException) -> bool:
-    """Whether a card or the machine had no memory left."""
-    return isinstance(exc, torch.OutOfMemoryError) or "can't allocate memory" in str(exc)
 
 
 def _random_state() -> list[torch.Tensor]:

@@ -78,8 +78,17 @@ class GateRecord(Record):
                 self.ledger_hash,
                 self.anchor_digest,
                 *(judgement.digest for judgement in self.judgements),
+                *([digest_of(self.items.slices)] if self.items.slices else []),
+                *self.failures,
             ]
         )
+
+    @property
+    def failures(self) -> list[str]:
+        """Evidence that could not be had; once its cause is mended, the same models are judged anew."""
+        cards = (self.challenger, self.champion, self.anchor, *self.baselines)
+        found = [f"{card.role}: {card.error}" for card in cards if card is not None and card.error]
+        return found + ([] if self.parity is not None else ["the saved model was not measured"])
 
 
 class Interval(Record):

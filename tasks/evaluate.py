@@ -32,6 +32,10 @@ from tasks.train import examples_of, find_base
 log = logging.getLogger("refit")
 
 
+NO_ROOM = ("MemoryError", "OutOfMemoryError", "can't allocate memory", "No space left on device")
+"""Last words of a process that say something about this machine, and nothing about the model."""
+
+
 class ScoringCrashed(RuntimeError):
     """A scoring process was killed (out of memory, a signal): a fault, not a verdict."""
 
@@ -215,7 +219,7 @@ def run_fresh(module: str, request: Record, scratch: Path) -> bytes | str:
     """Run a module of models/ in a new process; its result, or the last line of its failure.
 
     Raises:
-        ScoringCrashed: it was killed by a signal.
+        ScoringCrashed: it was killed by a signal, or this machine had no room for it.
     """
     asked, answered = scratch / "request.json", scratch / "result.json"
     asked.write_bytes(request.to_json())
@@ -230,6 +234,10 @@ def run_fresh(module: str, request: Record, scratch: Path) -> bytes | str:
         raise ScoringCrashed(f"{module} was killed by signal {-done.returncode}; run again")
     if done.returncode > 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        if any(sign in lines[-1] for sign in NO_ROOM):
+            raise ScoringCrashed(
+                f"{module} had no room: {mask(lines[-1])}; make some and run again"
+            )
         return f"{module} failed: {mask(lines[-1])}"
     return answered.read_bytes()
 

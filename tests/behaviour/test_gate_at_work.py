@@ -99,6 +99,17 @@ def test_a_damaged_champion_or_anchor_lets_nobody_pass(
     assert promoted.throne() == throne
 
 
+def test_once_the_damage_is_mended_the_same_challenger_is_judged_anew(promoted: World) -> None:
+    weights = promoted.path(f"{promoted.entries[1].model_uri}/model.safetensors")
+    flip_byte(weights)
+    broken = promoted.run(promoted.recipe(RIVAL))
+    assert_refused(promoted, broken, "complete")
+    flip_byte(weights)
+    mended = promoted.run(promoted.recipe(RIVAL))
+    assert mended.outcome != "unchanged", mended.summary
+    assert promoted.decision(mended.decision_digest).decision.kind != "broken"
+
+
 def test_bad_data_reaches_neither_training_nor_registry(promoted: World) -> None:
     few = write_csv(promoted.home / "few.csv", num_rows=3)
     throne, trains = promoted.throne(), sorted(promoted.store.list("trains"))

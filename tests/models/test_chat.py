@@ -373,6 +373,9 @@ def test_a_card_has_loss_match_and_chrf_and_the_right_answers_score_full(
     assert 0 <= card.metrics["stopped"] <= 1
     right, _ = judge_answers(request, ANSWERS, [(1.0, 3)] * len(ANSWERS), {})
     assert right.metrics["exact_match"] == right.metrics["chrf"] == right.metrics["rouge_l"] == 1
+    assert right.metrics["verbatim_match"] == 1
+    shouted, _ = judge_answers(request, [a.upper() for a in ANSWERS], [(1.0, 3)] * len(ANSWERS), {})
+    assert (shouted.metrics["exact_match"], shouted.metrics["verbatim_match"]) == (1, 0)
     assert right.fingerprint == card.fingerprint
 
 

@@ -227,6 +227,27 @@ def test_verdicts_are_part_of_the_decisions_key_and_a_policy_without_a_judge_is_
     assert b"judge" not in record_of().to_json()
 
 
+def test_the_decisions_key_says_what_else_it_rests_on() -> None:
+    """A slice's corrected column, and what could not be had until its cause was mended."""
+    items, columns = items_of(), [("de", "en") * 200, ("en", "de") * 200]
+    cards = {
+        "challenger": card_of(items),
+        "champion": card_of(items, [1], "champion"),
+        "anchor": card_of(items, [1], "anchor"),
+    }
+    sound = record_of(items=items, **cards)
+    damaged = cards["champion"].model_copy(update={"error": "bytes differ"})
+    sliced = [items.model_copy(update={"slices": {"language": column}}) for column in columns]
+    others = [
+        sound.model_copy(update={"champion": damaged}),
+        sound.model_copy(update={"parity": None}),
+        *(sound.model_copy(update={"items": found}) for found in sliced),
+    ]
+    keys = [found.decision_key for found in (sound, *others)]
+    assert len(set(keys)) == 5
+    assert sound.model_copy(update={"attempt": 2}).decision_key == sound.decision_key
+
+
 def test_equal_models_pass_superior_rarely() -> None:
     """Under a fair judge the chance of promotion is at most alpha (0.05), and Monte-Carlo error."""
     import random

@@ -13,6 +13,8 @@ class Ask(Record):
     signal: int = 0
     code: int = 0
     answer: str = ""
+    words: str = ""
+    """Last ones before it exits with `code`."""
 
 
 def main(ask: Ask, answered: Path) -> int:
@@ -20,7 +22,7 @@ def main(ask: Ask, answered: Path) -> int:
     if ask.signal:
         os.kill(os.getpid(), ask.signal)
     if ask.code:
-        print(f"told to exit with {ask.code}", file=sys.stderr)
+        print(ask.words or f"told to exit with {ask.code}", file=sys.stderr)
         return ask.code
     answered.write_text(ask.answer, "utf-8")
     return 0

@@ -46,6 +46,21 @@ def test_run_fresh_takes_a_signal_for_a_fault(tmp_path: Path, number: int) -> No
         run_fresh(OBEDIENT, Ask(signal=number), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "MemoryError",
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+        "RuntimeError: [enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory",
+        "OSError: [Errno 28] No space left on device: '/tmp/result.json'",
+    ],
+)
+def test_run_fresh_takes_a_machine_without_room_for_a_fault(tmp_path: Path, words: str) -> None:
+    """A verdict over it would stand after the room is there again."""
+    with pytest.raises(ScoringCrashed, match="had no room: .*; make some and run again"):
+        run_fresh(OBEDIENT, Ask(code=1, words=words), tmp_path)
+
+
 def test_overlap_counts_test_groups_in_each_lineage(tmp_path: Path) -> None:
     folders = {}
     for role, groups in {"challenger": ["b", "x"], "champion": ["b", "c"]}.items():

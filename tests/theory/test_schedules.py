@@ -41,3 +41,9 @@ def test_the_pictures_are_drawn_from_the_schedules_of_today(tmp_path: Path) -> N
     assert drawn == ["positions.svg", "schedules.svg"]
     for name in drawn:
         assert (tmp_path / name).read_text() == (ROOT / "docs" / "theory" / name).read_text()
+
+
+def test_the_inverse_root_without_a_warm_up_falls_from_the_first_step() -> None:
+    config = TrainConfig(schedule="inverse_sqrt", learning_rate=PEAK, warmup_ratio=0)
+    expected = [PEAK / math.sqrt(t + 1) for t in range(NUM_STEPS)]
+    assert learning_rates(config, NUM_STEPS) == pytest.approx(expected, rel=1e-12)
