@@ -152,5 +152,8 @@ RETRIED: dict[str, Any] = {
     "retry_delay_seconds": DELAYS_S,
     "retry_jitter_factor": 0.5,
     "retry_condition_fn": _worth_it,
+    # Or Prefect, where it is told to keep results by default, answers a run's second call of a task
+    # from the first: docs/adr/0017.
+    "persist_result": False,
 }
-"""Options of every task that talks to a service; its work must be idempotent."""
+"""Options of every task; its work must be idempotent."""
