@@ -12,6 +12,7 @@ from pydantic import Field
 from records.approval import Answer
 from tasks import approval
 from tasks.objects import Store
+from tasks.orchestrator import is_over
 
 log = logging.getLogger("refit")
 
@@ -36,6 +37,9 @@ def approved(
 ) -> Answer | None:
     """The answer to a decision. In a deployment the run is suspended until there is one.
 
+    One run waits at a time, whose form is the one to fill in: whoever comes to the same decision
+    meanwhile neither waits nor asks again.
+
     Args:
         store: where asks and answers are kept.
         name: registered model.
@@ -44,7 +48,7 @@ def approved(
         show: publishes what a person must read before answering; returns it as Markdown.
 
     Returns:
-        The answer; None where there is none yet and no run could wait for it.
+        The answer; None where there is none yet and this run need or can not wait for it.
     """
     run_id = _own_run_id()
     before = approval.asked_before(store, name, run_id)
@@ -53,6 +57,9 @@ def approved(
     asked = approval.ask(store, name, decision_digest, run_id, hours)
     if (given := approval.read_answer(store, asked)) is not None:
         return given
+    if asked.flow_run_id not in ("", run_id) and not is_over(asked.flow_run_id):
+        log.info("waits for approval already: the form is that of run %s", asked.flow_run_id)
+        return None
     text = show() if before is None else ""
     if not run_id:
         log.info(
@@ -60,6 +67,8 @@ def approved(
             asked.decision_digest[:12],
         )
         return None
+    if asked.flow_run_id != run_id:
+        approval.ask_instead(store, asked, run_id)
     # Raises in a run that asks, which ends its process; returns in a run that was resumed.
     form = suspend_flow_run(
         wait_for_input=Approval.with_initial_data(description=text),

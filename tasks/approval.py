@@ -1,7 +1,7 @@
 """Approvals in the store: asked once per decision, answered once, expired to refused.
 
 `approvals/<name>/<decision>/ask.json` and `answer.json`, both put-if-absent: the first one counts.
-Both are stamped, for an approver's name goes into the ledger; those of older versions were not, and
+One run waits for an answer; another takes its place only when that one is over. Both are stamped, for an approver's name goes into the ledger; those of older versions were not, and
 are read as they are.
 """
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from records.approval import Answer, Ask
 from tasks.decide import DecisionError, read_decision
 from tasks.objects import CorruptObject, MissingObject, Store
-from tasks.stamped import put_stamped, read_stamped
+from tasks.stamped import put_stamped, read_stamped, write_stamped
 
 log = logging.getLogger("refit")
 
@@ -34,6 +34,12 @@ def ask(store: Store, name: str, decision_digest: str, flow_run_id: str, hours: 
     key = _key(name, decision_digest, "ask")
     put_stamped(store, key, new)
     return _read_ask(store, key)
+
+
+def ask_instead(store: Store, asked: Ask, flow_run_id: str) -> None:
+    """From now on this Prefect run waits for the answer; it is due when it was."""
+    new = asked.model_copy(update={"flow_run_id": flow_run_id})
+    write_stamped(store, _key(asked.name, asked.decision_digest, "ask"), new)
 
 
 def answer(

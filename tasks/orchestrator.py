@@ -1,7 +1,11 @@
 """What is known about the Prefect server in use, and what runs on it."""
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 REFUSALS = ("Refused", "Data refused", "Declined")
 """Names under which runs end that refused."""
@@ -126,23 +130,47 @@ def recent_runs(most: int = 8) -> tuple[SeenRun, ...]:
     )
 
 
-def end_suspended_run(run_id: str, name: str, message: str) -> bool:
-    """Complete a run that is suspended, under that name; False: it was not suspended."""
-    from uuid import UUID
+def suspended_runs(flow: str) -> frozenset[str]:
+    """Ids of the flow's runs that wait for a person."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
 
+    paused = filters.FlowRunFilterStateType(any_=[StateType.PAUSED])
+    own = filters.FlowFilter(name=filters.FlowFilterName(any_=[flow]))
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            flow_filter=own,
+            flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=paused)),
+        )
+    return frozenset(str(run.id) for run in runs)
+
+
+def move_suspended_run(run_id: str, state: "State[Any]") -> bool:
+    """Put a run that is suspended into that state; False: it was not suspended."""
+    from prefect.client.orchestration import get_client
+
+    if (now := _state_of(run_id)) is None or not now.is_paused():
+        return False
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run_id), state, force=True)
+    return True
+
+
+def is_over(run_id: str) -> bool:
+    """Whether a run has ended, or is none that this server knows."""
+    return (state := _state_of(run_id)) is None or state.is_final()
+
+
+def _state_of(run_id: str) -> "State[Any] | None":
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
-    from prefect.states import Completed
 
     with get_client(sync_client=True) as client:
         try:
-            run = client.read_flow_run(UUID(run_id))
+            return client.read_flow_run(UUID(run_id)).state
         except ObjectNotFound:
-            return False
-        if run.state is None or not run.state.is_paused():
-            return False
-        client.set_flow_run_state(run.id, Completed(name=name, message=message), force=True)
-        return True
+            return None
 
 
 def send_event(event: str, resource_id: str, resource_name: str, payload: dict[str, Any]) -> None:
@@ -213,8 +241,6 @@ def refusals_in_a_row(deployment_id: str, most: int = 200) -> int:
 
     Runs that decided nothing (unchanged, held, dry, evaluated) neither count nor end the row.
     """
-    from uuid import UUID
-
     from prefect.client.orchestration import get_client
     from prefect.client.schemas import filters
     from prefect.client.schemas.objects import StateType

@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Completed, Pending, Running
+from prefect.states import Cancelled, Completed, Pending, Running
 
 from deployments.exits import Exit
 from flows.approval import approved
-from flows.reconcile import expire
+from flows.reconcile import settle
 from tasks.approval import NotAsked, answer, asks
 from tasks.changes import override, rebase
 from tasks.ledger import LedgerError
@@ -56,6 +56,14 @@ def state_of(run_id: UUID) -> tuple[str, str]:
     with get_client(sync_client=True) as client:
         state: Any = client.read_flow_run(run_id).state
     return state.name, state.message
+
+
+def answer_elsewhere(world: World, *, is_approved: bool) -> str:
+    """As `refit approve` does, of the one decision that waits; gives its digest."""
+    ((asked, _),) = asks(world.store, NAME)
+    digest = asked.decision_digest
+    answer(world.store, NAME, digest, is_approved=is_approved, approver="Ann Lee", reason="read it")
+    return digest
 
 
 def test_nothing_is_promoted_before_a_person_approves_and_the_ledger_names_them(
@@ -111,13 +119,13 @@ def test_a_suspended_run_that_nobody_answers_in_time_is_ended_as_declined(
     promoted: World,
 ) -> None:
     throne, run_id = promoted.throne(), suspended(promoted)
-    expire(promoted.place)
+    settle(promoted.place)
     assert state_of(run_id)[0] == "Suspended", "there is time left"
     ((asked, given),) = asks(promoted.store, NAME)
     assert (asked.flow_run_id, given) == (str(run_id), None)
     over = asked.model_copy(update={"expires": "2026-01-01T00:00:00+00:00"})
     write_stamped(promoted.store, f"approvals/{NAME}/{asked.decision_digest}/ask.json", over)
-    expire(promoted.place)
+    settle(promoted.place)
     assert state_of(run_id) == ("Declined", f"nobody answered until {over.expires}")
     assert resume(run_id, decision="approve", approver="Bob", reason="late") == "ABORT"
     assert promoted.throne() == throne
@@ -170,6 +178,60 @@ def test_an_approval_counts_for_what_was_asked_whatever_rows_came_or_its_page_sa
     document = read_document(promoted.store, NAME, asked.decision_digest)
     assert document is not None
     assert (document.outcome, document.model_version) == ("promoted", promoted.alias)
+
+
+def test_a_decision_is_asked_about_once_and_its_form_counts_after_later_runs(
+    promoted: World,
+) -> None:
+    """Night after night nobody answers: one run waits, also after it was cancelled; then rows come."""
+    rows = promoted.home / "rows.csv"
+    shutil.copy(promoted.files / "good.csv", rows)
+    deployment = deployed(promoted.recipe(RIVAL, REQUIRED, f"data.train={rows}"))
+    first, second, third = (start(deployment) for _ in range(3))
+    assert state_name(carry_out(first, promoted)) == "Suspended"
+    assert state_name(carry_out(second, promoted)) == "Waiting"
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(first, Cancelled(), force=True)
+    assert state_name(carry_out(third, promoted)) == "Suspended"
+    ((asked, _),) = asks(promoted.store, NAME)
+    write_csv(rows, num_rows=900)
+    assert resume(third, **YES) == "ACCEPT"
+    assert state_name(carry_out(third, promoted)) == "Promoted"
+    assert promoted.entries[-1].decision_digest == asked.decision_digest
+
+
+def test_a_suspended_run_acts_on_an_approval_that_was_given_elsewhere_whatever_rows_came(
+    promoted: World,
+) -> None:
+    rows = promoted.home / "rows.csv"
+    shutil.copy(promoted.files / "good.csv", rows)
+    run_id = start(deployed(promoted.recipe(RIVAL, REQUIRED, f"data.train={rows}")))
+    assert state_name(carry_out(run_id, promoted)) == "Suspended"
+    digest = answer_elsewhere(promoted, is_approved=True)
+    write_csv(rows, num_rows=900)
+    settle(promoted.place)
+    assert state_of(run_id) == ("Resuming", "approved by Ann Lee")
+    assert state_name(carry_out(run_id, promoted)) == "Promoted"
+    assert promoted.entries[-1].decision_digest == digest
+    assert promoted.entries[-1].approver == "Ann Lee"
+
+
+@pytest.mark.parametrize(
+    ("is_approved", "ended"),
+    [
+        (False, ("Declined", "read it")),
+        (True, ("Unchanged", "approved by Ann Lee; the ledger went on")),
+    ],
+)
+def test_a_suspended_run_ends_whose_answer_came_elsewhere_and_leaves_nothing_to_do(
+    promoted: World, is_approved: bool, ended: tuple[str, str]
+) -> None:
+    run_id = suspended(promoted)
+    answer_elsewhere(promoted, is_approved=is_approved)
+    if is_approved:
+        assert promoted.run(promoted.recipe(RIVAL, REQUIRED)).outcome == "promoted"
+    settle(promoted.place)
+    assert state_of(run_id) == ended
 
 
 def test_a_run_that_comes_back_to_another_head_is_declined(promoted: World) -> None:
