@@ -400,20 +400,31 @@ def finish_report(request: Request) -> None:
     try:
         document = document or describe_again(request, live)
         if document is not None:
-            ended = {"outcome": "promoted", "model_version": live.version}
+            is_own_reason = live.reason != document.file.decision.summary
+            ended = {
+                "outcome": "promoted",
+                "model_version": live.version,
+                "actor": live.actor,
+                "reason": live.reason if is_own_reason else "",
+                "time": live.time,
+            }
             publish(request.place, document.model_copy(update=ended))
     except StoreError as exc:  # no page is worth a run
         log.warning("the page of version %s stays unwritten: %s", live.version, exc)
 
 
 def describe_again(request: Request, live: LedgerEntry) -> DecisionDocument | None:
-    """What the killed run knew of its promotion, from the store; None where that is gone."""
+    """What the killed run knew of its promotion, from the store; None where that is gone.
+
+    What it cost, and its recipe, nothing else keeps; those of this run are others.
+    """
     store, digest = request.place.open(), live.decision_digest
     if (decided := find_decided(request, digest)) is None:
         return None
     entry, challenger = decided
     data = stored_data(store, read_decision(store, request.name, digest).record.data_key)
-    return describe(request, data, challenger, entry)
+    document = describe(request, data, challenger, entry)
+    return document.model_copy(update={"recipe": {}, "costs": ()})
 
 
 def unchanged(name: str, live: LedgerEntry, why: str) -> RunResult:
@@ -455,7 +466,7 @@ def describe(
         choice=request.choice,
         search=request.search,
         recipe=request.recipe.model_dump(mode="json"),
-        power=power_table(request.recipe.gate, max(1, len(set(file.record.items.groups)))),
+        power=power_table(file.record.policy, max(1, len(set(file.record.items.groups)))),
         mlflow_url=registry.run_url(run_id),
         report_uri=registry.artifact_url(run_id, report_path(entry.decision_digest)),
         actor=request.actor,

@@ -99,6 +99,7 @@ class DecisionDocument(Record):
     train: TrainResult
     costs: tuple[StepCost, ...]
     recipe: dict[str, Any]
+    """Every default resolved; empty where the run was killed that knew it."""
     power: tuple[PowerRow, ...]
     search: SearchResult | None = None
     choice: SearchResult | None = Field(None, exclude_if=is_empty)

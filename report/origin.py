@@ -240,5 +240,7 @@ def _parity(document: DecisionDocument) -> str:
 
 def recipe(document: DecisionDocument) -> Html:
     """The recipe with every default resolved."""
+    if not document.recipe:
+        return note("Not known: the run was killed before it wrote this page. The next one did.")
     text = json.dumps(document.recipe, indent=2, ensure_ascii=False, default=str)
     return details("Show the recipe, every default resolved", el("pre", el("code", text)))

@@ -81,14 +81,16 @@ class World:
         """Training labels turned round: a challenger that is shown worse."""
         return self.recipe(f"data.train={self.files / 'noisy.csv'}")
 
-    def run(self, recipe: Recipe, mode: Mode = "promote") -> RunResult:
+    def run(
+        self, recipe: Recipe, mode: Mode = "promote", *, actor: str = "ann", reason: str = ""
+    ) -> RunResult:
         """The flow itself, as the command line starts it."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("REFIT_HOME", str(self.home))
             patch.delenv("REFIT_STORE", raising=False)
             patch.delenv("MLFLOW_TRACKING_URI", raising=False)
             values = recipe.model_dump(mode="json")
-            return retrain.retrain(values, actor="ann", reason="", mode=mode)
+            return retrain.retrain(values, actor=actor, reason=reason, mode=mode)
 
     def data(self, recipe: Recipe) -> DataRef:
         snapshot = ingest.fn(self.place, recipe.data, recipe.task)

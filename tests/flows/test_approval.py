@@ -15,6 +15,7 @@ from flows.reconcile import settle
 from tasks.approval import NotAsked, answer, asks
 from tasks.changes import override, rebase
 from tasks.ledger import LedgerError
+from tasks.live import report_metric
 from tasks.publish import read_document, report_key
 from tasks.stamped import write_stamped
 from tests.deployed import carry_out, deployed, start
@@ -263,8 +264,12 @@ def test_a_run_that_brings_an_answer_waits_for_another_that_goes_on(promoted: Wo
 def test_the_page_of_a_promotion_that_was_killed_is_written_by_the_next_run(
     promoted: World, left: str
 ) -> None:
-    """Killed between ledger and page: that one says "waiting", or there is none; then rows come."""
-    digest = promoted.entries[-1].decision_digest
+    """Killed between ledger and page: that one says "waiting", or there is none; then rows come.
+
+    What the page says is of the promotion; of the next run, who asks otherwise, it says nothing.
+    """
+    entry = promoted.entries[-1]
+    digest = entry.decision_digest
     whole = read_document(promoted.store, NAME, digest)
     assert whole is not None
     key = report_key(NAME, digest)
@@ -272,11 +277,26 @@ def test_the_page_of_a_promotion_that_was_killed_is_written_by_the_next_run(
     promoted.store.delete(key)
     if left == "waiting":
         promoted.store.write(key, half.to_json())
-    promoted.run(promoted.recipe(RIVAL), "dry run")
+    others = (
+        "gate.margin=0.1",
+        "live={max_drop: 0.1, reference: 0.5}",
+        "description=of the next run",
+    )
+    promoted.run(promoted.recipe(RIVAL, *others), "dry run", actor="bob", reason="next night")
     found = read_document(promoted.store, NAME, digest)
     assert found is not None
     assert (found.outcome, found.model_version) == ("promoted", "2")
-    assert found.data == whole.data
+    assert (found.data, found.train, found.power) == (whole.data, whole.train, whole.power)
+    assert (found.actor, found.reason, found.time) == (entry.actor, "", entry.time)
+    page = promoted.store.read(key.replace("document.json", "report.html")).decode()
+    assert "next night" not in page
+    if left == "waiting":
+        assert (found.recipe, found.costs) == (whole.recipe, whole.costs)
+    else:
+        assert (found.recipe, found.costs) == ({}, ())
+        assert "Not known: the run was killed before it wrote this page" in page
+    _, judged = report_metric(promoted.store, NAME, 1.0, actor="monitor")
+    assert judged.reference == found.file.record.challenger.metrics["accuracy"]
 
 
 def test_only_an_override_passes_a_refusal_and_it_needs_a_name_and_a_reason(
