@@ -124,8 +124,18 @@ def _training_text(document: DecisionDocument) -> str:
         f"Base: {escape_markdown(train.base)} (`{digest(train.base_digest)}`). "
         f"{counted(train.num_steps, 'step')} in {escape_markdown(train.dtype)} on "
         f"{escape_markdown(train.device)}, seed {train.seed}; kept step {count(train.best_step)}."
-        f"{' The time limit ended the training.' if train.is_cut else ''}"
+        f"{''.join(f' The time limit ended {what}.' for what in _cut(document))}"
     )
+
+
+def _cut(document: DecisionDocument) -> list[str]:
+    """What a time limit ended before its end, in the order of the run."""
+    parts = {
+        "the choice of the base": document.choice,
+        "the search for settings": document.search,
+        "the training": document.train,
+    }
+    return [what for what, found in parts.items() if found is not None and found.is_cut]
 
 
 def _data_text(document: DecisionDocument) -> str:

@@ -75,13 +75,14 @@ def choose_base(
             log.info("round %d of %d, %d rows: %s, %s %s", number + 1, len(sizes), size,
                      option.name, config.metric, trial.best_value)  # fmt: skip
         left = better_half(list(rounds[-1].values()), config.metric)
+    made.end(is_cut=(is_cut := len(rounds) < len(sizes)))
     merged = merge_rounds(rounds)
     return SearchResult(
         search_key=key,
         metric=config.metric,
         trials=merged,
         best=best_trial(merged, config.metric, "lower train.learning_rate"),
-        is_cut=len(rounds) < len(sizes),
+        is_cut=is_cut,
     )
 
 

@@ -68,12 +68,13 @@ def search_settings(
             trial.best_value, trial.settings or "the recipe's own settings",
         )  # fmt: skip
     best = best_trial(trials, config.metric, "lower search.learning_rate")
+    made.end(is_cut=(is_cut := len(trials) < search.trials))
     return SearchResult(
         search_key=key,
         metric=config.metric,
         trials=tuple(trials),
         best=best,
-        is_cut=len(trials) < search.trials,
+        is_cut=is_cut,
     )
 
 

@@ -52,6 +52,11 @@ class Trials:
             experiment=name, train_key=f"search {key}", params=params, tags=self._tags
         ) as parent:
             self._tags["mlflow.parentRunId"] = parent.run_id
+        self._parent = parent
+
+    def end(self, *, is_cut: bool) -> None:
+        """Tag the search's run with whether its time limit ended it; one with more time goes on."""
+        self._parent.tag("refit.is_cut", str(is_cut))
 
     def get(self, trial_name: str, make: Callable[[], Trial]) -> Trial:
         """The trial of this name: from the store, or made now."""

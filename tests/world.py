@@ -15,6 +15,7 @@ from records.data import DataRef
 from records.document import DecisionFile, TrainResult
 from records.evaluation import IndexEntry, RunResult
 from records.ledger import LedgerEntry
+from records.search import SearchResult
 from tasks.check import check
 from tasks.decide import read_decision, read_index
 from tasks.evaluate import evaluate
@@ -137,6 +138,11 @@ class World:
         client = self.registry.client
         experiment = client.get_experiment_by_name(NAME)
         return list(client.search_runs([experiment.experiment_id]))
+
+    def search_tags(self, found: SearchResult) -> set[str]:
+        """What the runs of a search, or of a choice, say of whether a time limit ended it."""
+        runs = [r for r in self.runs() if r.data.tags.get("refit.search") == found.search_key]
+        return {run.data.tags["refit.is_cut"] for run in runs if "refit.is_cut" in run.data.tags}
 
     def throne(self) -> dict[str, object]:
         """All that a run which does not promote must leave alone."""

@@ -54,6 +54,7 @@ def test_a_search_ends_between_trials_and_says_so(adopted: World) -> None:
     assert found.is_cut
     assert [trial.state for trial in found.trials] == ["finished"]
     assert found.trials[0].points[-1][0] > 1, "train.budget_s cuts no trial"
+    assert adopted.search_tags(found) == {"True"}
 
 
 def test_what_a_person_approves_later_must_be_kept(adopted: World) -> None:

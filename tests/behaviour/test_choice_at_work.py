@@ -78,10 +78,12 @@ def test_the_right_base_wins_unseen_by_the_test_and_goes_to_the_gate(
 def test_a_time_limit_ends_after_a_whole_round_and_is_marked(adopted: World) -> None:
     found = choose(adopted, recipe_of(adopted, "base.budget_s=0.001"))
     assert found.is_cut
+    assert adopted.search_tags(found) == {"True"}
     assert [len(trial.points) for trial in found.trials] == [1, 1, 1]
     assert {trial.state for trial in found.trials} == {"finished"}
     whole = choose(adopted, recipe_of(adopted))  # takes the first round from the store
     assert not whole.is_cut
+    assert adopted.search_tags(whole) == {"False"}, "the same run goes on"
     assert whole.search_key == found.search_key
     assert whole.trials[2].points[0] == found.trials[2].points[0]
 

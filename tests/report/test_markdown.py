@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from markdown_it import MarkdownIt
 
+from records.search import SearchResult, Trial
 from report.card import MAX_CHARACTERS, model_card
 from report.markdown import NBSP, escape_markdown, summary_markdown, summary_rows
 from tests.report import documents
@@ -110,6 +111,24 @@ def test_model_card_says_what_the_recipe_says_that_the_model_is_for() -> None:
     card = model_card(longest)
     assert len(card) <= MAX_CHARACTERS
     assert "## Digests" in card
+
+
+def test_model_card_says_what_a_time_limit_ended() -> None:
+    document = documents.promoted_first()
+    assert "time limit" not in model_card(document)
+    trial = Trial(
+        number=0, seed=1, settings={}, state="finished", points=(), best_value=1.0, wall_s=1.0
+    )
+    cut = SearchResult(search_key="s", metric="accuracy", trials=(trial,), best=0, is_cut=True)
+    train = document.train.model_copy(update={"is_cut": True})
+    for update, what in (
+        ({"choice": cut}, "the choice of the base"),
+        ({"search": cut}, "the search for settings"),
+        ({"train": train}, "the training"),
+    ):
+        card = model_card(document.model_copy(update=update))
+        assert f"The time limit ended {what}." in card
+        assert card.count("The time limit ended") == 1
 
 
 def test_model_card_stays_short_with_long_labels_and_says_what_it_leaves_out() -> None:
