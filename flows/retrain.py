@@ -70,7 +70,14 @@ from tasks.publish import (
 from tasks.reconcile import reconcile
 from tasks.registry import Registry
 from tasks.retries import patience
-from tasks.train import base_digest, check_registered, read_result, train_challenger, train_key
+from tasks.train import (
+    base_digest,
+    check_registered,
+    cut_key,
+    read_result,
+    train_challenger,
+    train_key,
+)
 
 log = logging.getLogger("refit")
 
@@ -378,9 +385,9 @@ def ask_person(request: Request, document: DecisionDocument) -> Answer | None:
 
 
 def same_champion(request: Request, key: str) -> RunResult | None:
-    """The outcome `unchanged` where the champion came from this very train key."""
+    """The outcome `unchanged` where the champion came from this very train key, cut or whole."""
     live = champion(request.history())
-    if live is None or live.train_key != key:
+    if live is None or live.train_key not in (key, cut_key(key, request.recipe.train)):
         return None
     why = "data, settings, code and base are those of the champion"
     return unchanged(request.name, live, why)

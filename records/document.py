@@ -53,7 +53,7 @@ class TrainResult(Record):
     """Texts cut at max_length, by split."""
     mlflow_run_id: str = ""
     is_cut: bool = Field(False, exclude_if=is_empty)
-    """Whether `train.budget_s` ended it; its train key is then its own, and nobody else finds it."""
+    """Whether `train.budget_s` ended it; its train key is then that of the budget, too."""
     strategy: str = Field("", exclude_if=is_empty)
     num_tokens: int = Field(0, exclude_if=is_empty)
     """Trained on, in all its steps."""

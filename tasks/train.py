@@ -127,6 +127,11 @@ def train_key(data: DataRef, base_digest: str, config: TrainConfig) -> str:
     )
 
 
+def cut_key(key: str, config: TrainConfig) -> str:
+    """The train key of what `train.budget_s` cuts: another budget makes another model of `key`."""
+    return digest_of([key, "cut", config.budget_s])
+
+
 @kept_task(name="train", run_name="fine-tune the challenger")
 def train_challenger(
     place: Place,
@@ -139,9 +144,9 @@ def train_challenger(
 ) -> TrainResult:
     """Fine-tune and store the challenger, or take the one that this key already made.
 
-    A training that was killed goes on from its last whole checkpoint, in the same MLflow run. One
-    that `train.budget_s` cut gets a train key of its own, so that nobody takes it for the finished
-    one; its checkpoints stay, and a run with more time goes on from them.
+    A training that was killed goes on from its last whole checkpoint, in the same MLflow run. What
+    `train.budget_s` cut has a train key of its own, so that only a run with the same budget takes it;
+    its checkpoints stay, and a run with more time goes on from them.
 
     Raises:
         ModelError: a setting or the base model is wrong, or the training diverged.
@@ -149,10 +154,10 @@ def train_challenger(
         TrainingInterrupted: SIGTERM came; a rerun goes on.
     """
     store = place.open()
-    done = read_result(store, key)
-    if done is not None and has_folder(store, done.model_key):
-        was_found(f"this training was done before: model {done.model_digest[:8]}")
-        return done
+    for done in (read_result(store, known) for known in (key, cut_key(key, config))):
+        if done is not None and has_folder(store, done.model_key):
+            was_found(f"this training was done before: model {done.model_digest[:8]}")
+            return done
     found = find_base(place, base, data)
     start = find_checkpoint(store, key, place.cache)
     speed = _known_speed(store, name, found, config) if allowance else None
@@ -275,7 +280,7 @@ def _describe(
 ) -> TrainResult:
     digest = digest_of({p.name: file_sha256(p) for p in sorted(out.iterdir())})
     return TrainResult(
-        train_key=digest_of([key, "cut", digest]) if trained.is_cut else key,
+        train_key=cut_key(key, config) if trained.is_cut else key,
         model_digest=digest,
         model_key=f"models/{digest}",
         base=base.uri,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.recipe import RecipeError
+from models.watch import Watch
 from records.document import DecisionDocument
 from tasks.search import search_settings
 from tasks.train import read_result
@@ -29,6 +30,9 @@ def test_a_cut_result_is_judged_marked_and_not_reused(adopted: World, prefect_se
     assert read_result(adopted.store, key) is None
     assert read_result(adopted.store, document.train.train_key) == document.train
 
+    # The next night, with the same rows and as much time, there is nothing new to train.
+    assert adopted.train(recipe) == document.train
+
     # A limit is no part of the key: with more time it is the training without one.
     longer = adopted.train(adopted.recipe("train.budget_s=3600"))
     assert longer.train_key == key
@@ -37,6 +41,20 @@ def test_a_cut_result_is_judged_marked_and_not_reused(adopted: World, prefect_se
     assert adopted.train(adopted.recipe()) == longer
     run = next(run for run in adopted.runs() if run.info.run_id == longer.mlflow_run_id)
     assert run.data.tags["refit.is_cut"] == "False"
+
+
+def test_a_champion_whose_training_was_cut_stays_while_rows_and_budget_do(
+    adopted: World, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time is over half way, when enough is learned; the next night the machine is faster."""
+    monkeypatch.setattr(Watch, "_is_over_budget", lambda watch: watch.num_tokens > 10_000)
+    recipe = adopted.recipe("train.budget_s=60", "train.metric=log_loss")
+    first = adopted.run(recipe)
+    assert first.outcome == "promoted", first.summary
+    monkeypatch.setattr(Watch, "_is_over_budget", lambda watch: watch.num_tokens > 12_000)
+    again = adopted.run(recipe)
+    assert (again.outcome, again.version) == ("unchanged", first.version), again.summary
+    assert len(adopted.index) == 1, "no other challenger was judged"
 
 
 def test_a_search_ends_between_trials_and_says_so(adopted: World) -> None:
