@@ -15,7 +15,7 @@ from records.text import NORMALISE_VERSION
 from tasks.ingest import SNAPSHOT_FILE, snapshot_key
 from tasks.kept import kept_task, was_found
 from tasks.objects import Store
-from tasks.payload import has_folder, open_folder, put_folder, read_manifest
+from tasks.payload import has_folder, open_folder, put_first, read_manifest
 from tasks.place import Place
 
 log = logging.getLogger("refit")
@@ -54,8 +54,8 @@ def check(
             task=snapshot.task,
         )
         ref = _write(outcome, out, snapshot, key)
-        put_folder(store, prefix, out, {"data": ref.model_dump(mode="json")})
-    return ref
+        put_first(store, prefix, out, {"data": ref.model_dump(mode="json")})
+    return stored_data(store, key)  # ours, or that of a run that ended first
 
 
 def stored_data(store: Store, key: str) -> DataRef:

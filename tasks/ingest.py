@@ -15,7 +15,7 @@ from records.base import canonical_json
 from records.data import SnapshotRef, SourceFile
 from records.task import Task
 from tasks.kept import kept_task, was_found
-from tasks.payload import has_folder, put_folder
+from tasks.payload import has_folder, put_first
 from tasks.place import Place
 from tasks.sources import open_sources
 
@@ -58,7 +58,7 @@ def ingest(place: Place, data: DataConfig, task_name: Task = "classification") -
         if has_folder(store, prefix):
             was_found(f"these rows are stored already: snapshot {ref.snapshot_digest[:8]}")
         else:
-            put_folder(store, prefix, folder, {"snapshot": ref.model_dump(mode="json")})
+            put_first(store, prefix, folder, {"snapshot": ref.model_dump(mode="json")})
     log.info("snapshot %s: %d rows from %d files", ref.snapshot_digest[:8], num_rows, len(files))
     return ref
 

@@ -49,20 +49,14 @@ def put_folder(
         StoreError: the folder is empty, a name cannot be a key, or another complete payload holds
             the prefix: payloads are immutable.
     """
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    if not names or MANIFEST in names or {"files", "sha256"} & set(extra):
-        raise StoreError(
-            f"{folder} cannot be stored as {prefix!r}: it must hold a file, none of them"
-            f" {MANIFEST}, and the extra values no 'files' or 'sha256'"
-        )
-    keys = {name: check_key(f"{prefix}/{name}") for name in names}
-    manifest = encode_manifest({**extra, "files": {n: _stamp(folder / n) for n in names}})
+    files = _stamps(prefix, folder, extra)
+    manifest = encode_manifest({**extra, "files": files})
     key = f"{prefix}/{MANIFEST}"
     if is_pinned:
         pin(store, prefix)
     if not store.exists(key):
-        for name, file_key in keys.items():
-            store.upload(file_key, folder / name)
+        for name in files:
+            store.upload(f"{prefix}/{name}", folder / name)
         if store.put_if_absent(key, manifest):
             return
     if store.read(key) != manifest:
@@ -70,6 +64,25 @@ def put_folder(
             f"{store.uri}/{prefix} already holds another payload, and payloads are immutable;"
             f" choose another key, or delete its {MANIFEST} first"
         )
+
+
+def put_first(store: Store, prefix: str, folder: Path, extra: Mapping[str, JsonValue] = {}) -> None:
+    """`put_folder` where the key does not settle the bytes: of several writers the first one counts.
+
+    The files lie below `prefix` in a folder named by their content, which the manifest names: no
+    writer touches the files of another's manifest. Whoever comes later leaves it alone.
+
+    Raises:
+        StoreError: the folder is empty, or a name cannot be a key.
+    """
+    files = _stamps(prefix, folder, extra)
+    own = digest_of(files)[:32]
+    key = f"{prefix}/{MANIFEST}"
+    pin(store, prefix)
+    if not store.exists(key):
+        for name in files:
+            store.upload(f"{prefix}/{own}/{name}", folder / name)
+        store.put_if_absent(key, encode_manifest({**extra, "folder": own, "files": files}))
 
 
 def delete_folder(store: Store, prefix: str) -> None:
@@ -87,13 +100,13 @@ def encode_manifest(content: Mapping[str, JsonValue]) -> bytes:
 def find_damage(store: Store, prefix: str, scratch: Path) -> Iterator[tuple[str, str]]:
     """Every object of a complete payload that is not what its manifest says, and what it is."""
     try:
-        files = _listed_files(store, prefix)
+        at, files = _listed_files(store, prefix)
     except CorruptObject as exc:
         yield f"{prefix}/{MANIFEST}", str(exc)
         return
     for name, stamp in files.items():
-        key, copy = f"{prefix}/{name}", scratch / uuid4().hex
-        folder = store.local_folder(prefix)
+        key, copy = f"{at}/{name}", scratch / uuid4().hex
+        folder = store.local_folder(at)
         try:
             if folder is None:
                 store.download(key, copy)
@@ -146,17 +159,17 @@ def open_folder(store: Store, prefix: str, cache: Path) -> Path:
             or one outside its folder.
         MissingObject: a file that the manifest names is gone.
     """
-    files = _listed_files(store, prefix)
-    if (folder := store.local_folder(prefix)) is not None:
-        _verify(store, prefix, folder, files)
+    at, files = _listed_files(store, prefix)
+    if (folder := store.local_folder(at)) is not None:
+        _verify(store, at, folder, files)
         return folder
     target = cache / check_key(prefix)
     if not _is_intact(target, files):
         copy = cache / TEMPORARY / uuid4().hex
         try:
             for name in files:
-                store.download(f"{prefix}/{name}", copy / name)
-            _verify(store, prefix, copy, files)
+                store.download(f"{at}/{name}", copy / name)
+            _verify(store, at, copy, files)
             _move_folder(copy, target, files)
         finally:
             shutil.rmtree(copy, ignore_errors=True)
@@ -170,13 +183,29 @@ class _FileStamp(Record):
     bytes: int
 
 
+def _stamps(prefix: str, folder: Path, extra: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What the manifest of a folder says of each file; raises StoreError where there can be none."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    if not names or MANIFEST in names or {"files", "folder", "sha256"} & set(extra):
+        raise StoreError(
+            f"{folder} cannot be stored as {prefix!r}: it must hold a file, none of them"
+            f" {MANIFEST}, and the extra values no 'files', 'folder' or 'sha256'"
+        )
+    for name in names:
+        check_key(f"{prefix}/{name}")
+    return {name: _stamp(folder / name) for name in names}
+
+
 def _stamp(path: Path) -> dict[str, JsonValue]:
     return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
 
 
-def _listed_files(store: Store, prefix: str) -> dict[str, _FileStamp]:
+def _listed_files(store: Store, prefix: str) -> tuple[str, dict[str, _FileStamp]]:
+    """Where the files of a payload lie (`prefix`, or a folder in it), and their stamps by name."""
     manifest = read_manifest(store, prefix)
     try:
+        own = TypeAdapter(str).validate_python(manifest.get("folder", ""))
+        at = check_key(f"{prefix}/{own}") if own else prefix
         files = TypeAdapter(dict[str, _FileStamp]).validate_python(manifest.get("files"))
         for name in files:
             check_key(name)
@@ -185,7 +214,7 @@ def _listed_files(store: Store, prefix: str) -> dict[str, _FileStamp]:
         raise CorruptObject(f"{store.uri}/{prefix}/{MANIFEST} cannot be trusted: {what}") from exc
     if not files:
         raise CorruptObject(f"{store.uri}/{prefix}/{MANIFEST} names no file")
-    return files
+    return at, files
 
 
 def _verify(store: Store, prefix: str, folder: Path, files: Mapping[str, _FileStamp]) -> None:

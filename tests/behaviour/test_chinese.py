@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 
 from data_checks.sample_reviews import SampleOptions, generate
 from flows.recipe import parse_recipe
+from tasks.payload import open_folder
 from tests.pictures import picture
 from tests.world import World
 
@@ -61,6 +62,7 @@ def test_a_chinese_set_goes_through_to_a_page_that_can_be_read(
     assert "评论.csv" in (tab.locator("body").text_content() or "")  # folded up
     assert "conflicting_labels 2" in " ".join(shown.split())
     assert "judged from the second champion on" in shown, "品类 is declared as a slice"
-    quarantine = pd.read_parquet(world.path(f"data/{result.data_key}") / "quarantine.parquet")
+    data = open_folder(world.store, f"data/{result.data_key}", world.place.cache)
+    quarantine = pd.read_parquet(data / "quarantine.parquet")
     assert set(quarantine["text"]) == {QUOTED}
     tab.close()

@@ -11,6 +11,7 @@ from data_checks.problems import ParseError
 from deployments.data_commands import show_refused_data
 from flows.recipe import Recipe
 from tasks.check import read_split
+from tasks.payload import open_folder
 from tests.client_of import let_events_go
 from tests.world import World
 
@@ -112,11 +113,12 @@ def test_refused_rows_are_shown_by_their_kind(
     show_refused_data(world.place, result.data_key)
     shown = "".join(capsys.readouterr())
     assert "[e-mail]" in shown
-    docs = world.path(f"data/{result.data_key}") / "data_docs" / "index.html"
+    data = open_folder(world.store, f"data/{result.data_key}", world.place.cache)
+    docs = data / "data_docs" / "index.html"
     assert "[e-mail]" in docs.read_text("utf-8")
     for said in (shown, docs.read_text("utf-8"), caplog.text, told_by_prefect()):
         assert_clean(said)
-    report = (docs.parents[1] / "report.json").read_text("utf-8")
+    report = (data / "report.json").read_text("utf-8")
     assert_clean(report)
 
 

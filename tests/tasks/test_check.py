@@ -7,9 +7,11 @@ import pytest
 
 from data_checks.config import ChecksConfig, DataConfig, SplitConfig
 from records.data import SPLITS, DataRef
-from tasks.check import check, data_key, read_examples, read_split
+from tasks.check import check, data_key, read_examples, read_split, stored_data
 from tasks.ingest import ingest, snapshot_key
+from tasks.payload import open_folder
 from tasks.place import Place
+from tests.meeting import meet_at_the_manifest
 from tests.tiny import write_csv
 
 CHECKS, SPLIT = ChecksConfig(), SplitConfig()
@@ -51,6 +53,25 @@ def test_check_is_done_once_per_data_key(place: Place, tmp_path: Path) -> None:
     assert again == first
 
 
+@pytest.mark.parametrize("rival_ends", [True, False])
+def test_two_first_checks_of_the_same_rows_end_with_one_whole_result(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rival_ends: bool
+) -> None:
+    """Both find nothing and store their files; one of them is slow with its manifest, or first."""
+    path = write_csv(tmp_path / "rows.csv", num_rows=300)
+    snapshot = ingest.fn(place, data := DataConfig(source=str(path)))
+    rivals: list[DataRef] = []
+
+    def rival() -> None:
+        rivals.append(check.fn(place, snapshot, data, CHECKS, SPLIT))
+
+    meet_at_the_manifest(monkeypatch, "data/", rival, rival_ends=rival_ends)
+    ref = check.fn(place, snapshot, data, CHECKS, SPLIT)
+    assert rivals == ([ref] if rival_ends else [])
+    assert stored_data(place.open(), ref.data_key) == ref
+    assert sum(len(read_split(place.open(), ref.split(s), place.cache)) for s in SPLITS) == 300
+
+
 def test_data_key_moves_with_what_decides_about_rows_only(place: Place, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "rows.csv", num_rows=10)
     data = DataConfig(source=str(path))
@@ -78,4 +99,5 @@ def test_check_refuses_too_few_rows_and_keeps_examples(place: Place, tmp_path: P
     assert len(failed) >= 2, failed
     examples = read_examples(place.open(), ref, place.cache)
     assert 0 < len(examples) <= 10 * len(failed)
-    assert list(place.open().list(f"data/{ref.data_key}/data_docs"))
+    docs = open_folder(place.open(), f"data/{ref.data_key}", place.cache) / "data_docs"
+    assert (docs / "index.html").is_file()

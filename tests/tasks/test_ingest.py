@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from data_checks.config import DataConfig
@@ -13,7 +14,9 @@ from records.base import file_sha256
 from records.data import SnapshotRef
 from tasks import ingest as module
 from tasks.ingest import SNAPSHOT_FILE, ingest, snapshot_key, write_rows
+from tasks.payload import open_folder
 from tasks.place import Place
+from tests.meeting import meet_at_the_manifest
 
 TEXT = 'text,label\n"one, two",a\nthree,b\nthree,b\n'
 
@@ -107,12 +110,29 @@ def test_digest_leaves_out_where_a_row_lay(tmp_path: Path) -> None:
 def test_ingest_writes_a_snapshot_once(place: Place, tmp_path: Path) -> None:
     store = place.open()
     ref = ingested(place, tmp_path / "rows.csv", TEXT)
-    rows = Path(place.store_uri) / snapshot_key(ref) / SNAPSHOT_FILE
+    rows = open_folder(store, snapshot_key(ref), place.cache) / SNAPSHOT_FILE
     written = rows.stat().st_mtime_ns
     keys = list(store.list())
     ingested(place, tmp_path / "again.csv", TEXT)
     assert rows.stat().st_mtime_ns == written
     assert list(store.list()) == keys
+
+
+@pytest.mark.parametrize("rival_ends", [True, False])
+def test_the_same_rows_from_two_places_at_once_are_one_whole_snapshot(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rival_ends: bool
+) -> None:
+    rivals: list[SnapshotRef] = []
+
+    def rival() -> None:
+        rivals.append(ingested(place, tmp_path / "there" / "rows.csv", TEXT))
+
+    meet_at_the_manifest(monkeypatch, "snapshots/", rival, rival_ends=rival_ends)
+    ref = ingested(place, tmp_path / "here.csv", TEXT)
+    assert [rival.snapshot_digest for rival in rivals] == [ref.snapshot_digest] * rival_ends
+    rows = pq.read_table(open_folder(place.open(), snapshot_key(ref), place.cache) / SNAPSHOT_FILE)
+    there, here = (str(tmp_path / name) for name in ("there/rows.csv", "here.csv"))
+    assert set(rows["file"].to_pylist()) == {there if rival_ends else here}
 
 
 def test_ingest_leaves_nothing_behind_when_a_file_is_refused(place: Place, tmp_path: Path) -> None:

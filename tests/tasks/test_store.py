@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from deployments.local.radosgw import S3Server
 from tasks.objects import TEMPORARY, check_key
-from tasks.payload import encode_manifest
+from tasks.payload import encode_manifest, put_first
 from tasks.store import (
     STALE_S,
     AccessDenied,
@@ -205,6 +205,17 @@ def test_put_folder_leaves_an_equal_one_alone_and_refuses_another(
     assert store.read("m/model.bin") != b"other"
 
 
+def test_put_first_leaves_the_first_one_whole_whatever_the_second_is(
+    store: Store, folder: Path, tmp_path: Path
+) -> None:
+    put_first(store, "m", folder, {"who": "first"})
+    (folder / "model.bin").write_bytes(b"other")
+    put_first(store, "m", folder, {"who": "second"})
+    opened = open_folder(store, "m", tmp_path / "cache")
+    assert (opened / "model.bin").read_bytes() == bytes(range(256)) * 10
+    assert read_manifest(store, "m")["who"] == "first"
+
+
 def test_put_folder_writes_the_manifest_last(folder: Path, tmp_path: Path) -> None:
     class Torn(LocalStore):
         def upload(self, key: str, path: Path) -> None:
@@ -257,9 +268,10 @@ def test_open_folder_refuses_a_manifest_that_leads_out(
     store: Store, tmp_path: Path, name: str
 ) -> None:
     stamp = {"sha256": "0" * 64, "bytes": 1}
-    store.write("m/manifest.json", encode_manifest({"files": {name: stamp}}))
-    with pytest.raises(CorruptObject, match="cannot be trusted"):
-        open_folder(store, "m", tmp_path / "cache")
+    for manifest in ({"files": {name: stamp}}, {"files": {"a": stamp}, "folder": name}):
+        store.write("m/manifest.json", encode_manifest(manifest))
+        with pytest.raises(CorruptObject, match="cannot be trusted"):
+            open_folder(store, "m", tmp_path / "cache")
     assert not list(tmp_path.rglob("*escaped*"))
 
 

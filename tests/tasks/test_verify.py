@@ -14,7 +14,7 @@ from tasks.checkpoints import CheckpointWriter
 from tasks.decide import decide_challenger
 from tasks.judge import Verdict
 from tasks.objects import CorruptObject, Store
-from tasks.payload import put_folder
+from tasks.payload import open_folder, put_folder
 from tasks.projection import note_version
 from tasks.stamped import write_stamped
 from tasks.verify import Damage, find_all_damage, set_aside
@@ -127,13 +127,21 @@ def test_what_a_rerun_makes_anew_is_set_aside_and_made_anew(
     rival = promoted.recipe(RIVAL)
     result = promoted.train(rival)
     data = promoted.data(rival)
-    kept = {
-        f"snapshots/{data.snapshot.snapshot_digest}/rows.parquet",
-        f"data/{data.data_key}/train.parquet",
-        f"{result.model_key}/model.safetensors",
-        f"trains/{result.train_key}.json",
+    payloads = {
+        f"snapshots/{data.snapshot.snapshot_digest}": "rows.parquet",
+        f"data/{data.data_key}": "train.parquet",
+        result.model_key: "model.safetensors",
     }
-    digests = {key: file_sha256(promoted.path(key)) for key in kept if "trains" not in key}
+
+    def files() -> list[Path]:
+        return [
+            open_folder(promoted.store, prefix, promoted.place.cache) / name
+            for prefix, name in payloads.items()
+        ]
+
+    kept = {path.relative_to(promoted.store.folder).as_posix() for path in files()}
+    kept.add(f"trains/{result.train_key}.json")
+    digests = [file_sha256(path) for path in files()]
     for key in kept:
         flip_byte(promoted.path(key))
     with pytest.raises(
@@ -144,7 +152,7 @@ def test_what_a_rerun_makes_anew_is_set_aside_and_made_anew(
     assert not any(promoted.store.exists(key) for key in kept)
     assert damage_in(promoted, tmp_path) == []
     assert promoted.train(rival).model_digest == result.model_digest
-    assert {key: file_sha256(promoted.path(key)) for key in digests} == digests
+    assert [file_sha256(path) for path in files()] == digests
     assert len([key for key in promoted.store.list("trash") if key.split("/", 2)[2] in kept]) == 4
 
 
