@@ -38,7 +38,7 @@ def ingest(place: Place, data: DataConfig, task_name: Task = "classification") -
         folder = scratch / "snapshot"
         folder.mkdir()
         digest = hashlib.sha256()
-        sources = open_sources(data, cache=place.cache, s3=place.s3)
+        sources = open_sources(data, cache=scratch, s3=place.s3)
         rows = (row for source in sources for row in source.rows())
         num_rows = write_rows(rows, data.attributes, folder / SNAPSHOT_FILE, digest)
         files = tuple(

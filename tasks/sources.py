@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from data_checks.config import DataConfig
 from data_checks.parallel import pair_of, read_pairs
@@ -179,14 +180,12 @@ class _Opener:
     def _object(
         self, store: Store, bucket: str, key: str, split: Split | None
     ) -> Iterator[Row | str]:
-        """Download, read, delete: one object at a time lies in the cache."""
-        uri = f"s3://{bucket}/{key}"
-        path = self.cache / "sources" / sha256(uri.encode())[:16] / PurePosixPath(key).name
-        try:
+        """Download, read, delete: one object at a time lies in the cache, in a folder of this call."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self.cache) as folder:
+            path = Path(folder) / PurePosixPath(key).name
             store.download(key, path)
-            yield from self._file(path, uri, split)
-        finally:
-            path.unlink(missing_ok=True)
+            yield from self._file(path, f"s3://{bucket}/{key}", split)
 
     def _check_formats(self, uri: str, names: list[str]) -> None:
         if not names:

@@ -10,9 +10,10 @@ from data_checks.problems import ParseError
 from data_checks.rows import Row
 from data_checks.sample_reviews import SampleOptions, generate
 from records.base import file_sha256
+from tasks import sources as module
 from tasks.location import LocationError
 from tasks.sources import Source, open_sources, source_marks
-from tasks.store import MissingBucket, S3Store
+from tasks.store import LocalStore, MissingBucket, S3Store
 
 
 def write(path: Path, *words: str) -> Path:
@@ -114,6 +115,21 @@ def test_objects_are_downloaded_one_at_a_time(
     assert found[0].uri == f"{s3_store.uri}/data/a.csv"
     assert found[0].sha256 == hashlib.sha256(local.read_bytes()).hexdigest()
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+def test_two_readers_of_one_object_do_not_take_it_from_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = LocalStore(tmp_path / "bucket")
+    bucket.upload("data/a.csv", local := write(tmp_path / "a.csv", "1", "2"))
+    monkeypatch.setattr(module, "open_store", lambda uri, s3: bucket)
+    (first,), (second,) = (sources(tmp_path, source="s3://bucket/data/a.csv") for _ in "12")
+    rows = first.rows()
+    assert next(rows).text == "1"
+    assert [row.text for row in second.rows()] == ["1", "2"]
+    assert [row.text for row in rows] == ["2"]
+    assert first.sha256 == second.sha256 == file_sha256(local)
+    assert list((tmp_path / "cache").rglob("*.csv")) == []
 
 
 @pytest.mark.service
