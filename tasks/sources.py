@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path, PurePosixPath
+from itertools import takewhile
+from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from data_checks.config import DataConfig
@@ -111,13 +112,18 @@ def source_marks(config: DataConfig, s3: S3Settings | None = None) -> dict[str, 
 
 def _object_marks(store: Store, key: str) -> dict[str, str]:
     """The objects of a key, all below a prefix, or those of a glob (* crosses /), with their marks."""
+    folder, pattern = key.strip("/"), "*"
     if _GLOB.search(key):
-        folder = _GLOB.split(key, maxsplit=1)[0].rpartition("/")[0]
-        return {name: mark for name, mark in store.marks(folder) if fnmatchcase(name, key)}
-    key = key.strip("/")
-    if key and (mark := store.mark(key)) is not None:
-        return {key: mark}
-    return dict(store.marks(key))
+        folder, pattern = _GLOB.split(key, maxsplit=1)[0].rpartition("/")[0], key
+    elif folder and (mark := store.mark(folder)) is not None:
+        return {folder: mark}
+    return {
+        name: mark
+        for name, mark in store.marks(folder)
+        if fnmatchcase(name, pattern)
+        and not name.endswith("/")
+        and not _is_hidden(PurePosixPath(name[len(folder) :]))
+    }
 
 
 @dataclass(frozen=True)
@@ -169,8 +175,7 @@ class _Opener:
         """The objects of an s3:// URI: one, all below a prefix, or those of a glob (* crosses /)."""
         bucket, key = split_s3(uri)
         store = open_store(f"s3://{bucket}", self.s3)
-        found = _object_marks(store, key)
-        keys = sorted(key for key in found if not _is_hidden(key) and not key.endswith("/"))
+        keys = sorted(_object_marks(store, key))
         self._check_formats(uri, keys)
         return [
             Source(f"s3://{bucket}/{key}", split, partial(self._object, store, bucket, key, split))
@@ -200,9 +205,10 @@ class _Opener:
             raise LocationError(f"{uri}: " + "; ".join(problems) + ", or name the files by a glob")
 
 
-def _is_hidden(name: str) -> bool:
-    """Whether it is a marker that tools leave beside data (.DS_Store, _SUCCESS)."""
-    return PurePosixPath(name).name.startswith((".", "_"))
+def _is_hidden(below: PurePath) -> bool:
+    """Whether it, or a folder that it is in, is what tools leave beside data (.DS_Store, _SUCCESS,
+    .ipynb_checkpoints/a.csv); `below` the place that was named, which may be called so."""
+    return any(part.startswith((".", "_")) for part in below.parts)
 
 
 def _local_files(uri: str) -> list[str]:
@@ -211,7 +217,12 @@ def _local_files(uri: str) -> list[str]:
     if path.is_file():
         return [uri]
     if path.is_dir():
-        found = [str(file) for file in path.rglob("*")]
+        folder, found = path, [str(file) for file in path.rglob("*")]
     else:
+        folder = Path(*takewhile(lambda part: not _GLOB.search(part), path.parts))
         found = glob.glob(uri, recursive=True)
-    return sorted(name for name in found if Path(name).is_file() and not _is_hidden(name))
+    return sorted(
+        name
+        for name in found
+        if Path(name).is_file() and not _is_hidden(Path(name).relative_to(folder))
+    )

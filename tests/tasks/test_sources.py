@@ -71,6 +71,52 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     assert [row.text for row in read(glob)] == ["1", "2"]
 
 
+MARKED = (".ipynb_checkpoints/a.csv", "_temporary/0/part-0.csv", "sub/_old/b.csv", "sub/.c.csv")
+
+
+def test_what_tools_leave_in_folders_of_their_own_is_no_data(tmp_path: Path) -> None:
+    """But the folder that is named may be called so."""
+    folder = tmp_path / "_staging" / ".new"
+    write(folder / "a.csv", "1")
+    write(folder / "sub" / "b.csv", "2")
+    for name in MARKED:
+        write(folder / name, "wrong")
+    for place in (folder, folder / "**" / "*.csv"):
+        assert [row.text for row in read(sources(tmp_path, source=str(place)))] == ["1", "2"]
+    assert list(source_marks(DataConfig(source=str(folder)))) == [
+        str(folder / name) for name in ("a.csv", "sub/b.csv")
+    ]
+    (alone,) = sources(tmp_path, source=str(folder / MARKED[0]))
+    assert [row.text for row in alone.rows()] == ["wrong"]
+
+
+def test_a_folder_is_read_by_whatever_name_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "here" / "a.csv", "1")
+    write(tmp_path / "here" / "_b" / "b.csv", "wrong")
+    monkeypatch.chdir(tmp_path / "here")
+    for place in (".", "./", "*.csv", "./**/*.csv", "../here", "../here//*.csv", "../h[e]re/*"):
+        assert [row.text for row in read(sources(tmp_path, source=place))] == ["1"], place
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("place", ["_in", "_in/", "_in/*.csv", "_in/*"])
+def test_what_tools_leave_among_objects_is_no_data(
+    s3_store: S3Store, tmp_path: Path, place: str
+) -> None:
+    for name in ("a.csv", "sub/b.csv", *MARKED):
+        s3_store.upload(f"_in/{name}", write(tmp_path / "a.csv", name))
+    bucket = f"s3://{s3_store.bucket}/{s3_store.prefix}"
+    config = DataConfig(source=f"{bucket}/{place}")
+    found = open_sources(config, cache=tmp_path / "cache", s3=s3_store.settings)
+    assert [row.text for row in read(found)] == ["a.csv", "sub/b.csv"]
+    assert sorted(source_marks(config, s3_store.settings)) == [source.uri for source in found]
+    config = DataConfig(source=f"{bucket}/_in/{MARKED[1]}")
+    (alone,) = open_sources(config, cache=tmp_path / "cache", s3=s3_store.settings)
+    assert [row.text for row in alone.rows()] == [MARKED[1]]
+
+
 def test_nothing_and_unknown_schemes_are_refused_together(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(LocationError, match=r"empty: no file(.|\n)*none\*: no file(.|\n)*gs://b/k: unknown scheme"):  # fmt: skip
