@@ -9,6 +9,7 @@ Memory holds one part, whatever the size of the input.
 import json
 import logging
 import os
+import posixpath
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ def check_job(job: Job) -> None:
     problems = []
     if PurePosixPath(job.target).suffix not in OUTPUTS:
         problems.append(f"--output {job.target!r} ends with none of {', '.join(OUTPUTS)}")
-    if job.source == job.target:
+    if _location(job.source) == _location(job.target):
         problems.append("--output is the input; give another name")
     taken = {"row", "label", "score", "labels", "scores", job.column} & set(job.kept)
     if taken or len(set(job.kept)) < len(job.kept):
@@ -121,6 +122,13 @@ def check_job(job: Job) -> None:
             problems.append(f"{option} {uri!r} is neither a file nor s3://bucket/key")
     if problems:
         raise BatchError("\n".join(problems))
+
+
+def _location(uri: str) -> str:
+    """Where it lies, however that is written: links followed, `.`, `..` and `//` taken out."""
+    if uri.startswith("s3://"):
+        return "s3:" + posixpath.normpath(uri.removeprefix("s3:/"))
+    return os.path.realpath(uri)
 
 
 @contextmanager

@@ -167,6 +167,35 @@ def test_what_cannot_be_done_is_said_first(changes: dict[str, Any], problem: str
         check_job(Job(**given))
 
 
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("rows.csv", "./rows.csv"),
+        ("rows.csv", "{here}/rows.csv"),
+        ("link.csv", "rows.csv"),
+        ("linked/rows.csv", "sub/../rows.csv"),
+        ("s3://bucket/in/rows.csv", "s3://bucket/in/./rows.csv"),
+        ("s3://bucket/in/rows.csv", "s3://bucket//in/rows.csv"),
+        ("s3://bucket/in/rows.csv", "s3://bucket/out/../in/rows.csv"),
+    ],
+)
+def test_the_input_by_another_name_is_never_the_output(
+    source: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.csv").write_text("text\na\n", "utf-8")
+    (tmp_path / "link.csv").symlink_to("rows.csv")
+    (tmp_path / "linked").symlink_to(".")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BatchError, match="--output is the input"):
+        check_job(Job(source=source, target=target.format(here=tmp_path), column="text"))
+
+
+def test_other_places_of_the_same_name_are_other_outputs(tmp_path: Path) -> None:
+    for target in (str(tmp_path / "rows.csv"), "s3://bucket/rows.csv", "s3://Bucket/in/rows.csv"):
+        check_job(Job(source="s3://bucket/in/rows.csv", target=target, column="text"))
+
+
 def test_a_bad_row_at_the_end_is_found_before_the_first_answer(
     adopted: World, tmp_path: Path
 ) -> None:
