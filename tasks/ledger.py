@@ -22,13 +22,14 @@ import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from typing import cast
 
 from records.base import canonical_json, sha256
 from records.ledger import Action, LedgerEntry
 from records.task import TASKS, Task
-from tasks.objects import MissingObject, Store, StoreUnreachable
+from tasks.objects import MissingObject, Store, StoreUnreachable, put_or_read
 from tasks.succession import (
     CROWNING,
     LedgerError,
@@ -185,8 +186,8 @@ def claim_name(store: Store, name: str, recipe_name: str, task: str) -> None:
     Raises:
         NameClaimed: another recipe, or the same one with another task, holds it.
     """
-    if not store.put_if_absent(_claim_key(name), _claim(name, recipe_name, task)):
-        check_claim(store, name, recipe_name, task)
+    found = put_or_read(store, _claim_key(name), _claim(name, recipe_name, task))
+    _check_owner(store, name, found, recipe_name, task)
 
 
 def check_claim(store: Store, name: str, recipe_name: str, task: str) -> None:
@@ -195,22 +196,8 @@ def check_claim(store: Store, name: str, recipe_name: str, task: str) -> None:
     Raises:
         NameClaimed: another recipe, or the same one with another task, holds it.
     """
-    key = _claim_key(name)
-    try:
-        found = store.read(key)
-    except MissingObject:
-        return
-    if found == _claim(name, recipe_name, task):
-        return
-    try:
-        owner = json.loads(found)
-        said = f"recipe {owner['recipe']!r} with task {owner['task']!r}"
-    except (ValueError, KeyError, TypeError):
-        said = f"an unreadable {key}"
-    raise NameClaimed(
-        f"model name {name!r} belongs to {said}, not to {recipe_name!r} with {task!r};"
-        f" choose another registry name, or delete {store.uri}/{key} if that owner is gone"
-    )
+    with suppress(MissingObject):
+        _check_owner(store, name, store.read(_claim_key(name)), recipe_name, task)
 
 
 def claimed_task(store: Store, name: str) -> Task:
@@ -245,6 +232,21 @@ def _claim_key(name: str) -> str:
 
 def _claim(name: str, recipe_name: str, task: str) -> bytes:
     return canonical_json({"name": name, "recipe": recipe_name, "task": task})
+
+
+def _check_owner(store: Store, name: str, found: bytes, recipe_name: str, task: str) -> None:
+    if found == _claim(name, recipe_name, task):
+        return
+    key = _claim_key(name)
+    try:
+        owner = json.loads(found)
+        said = f"recipe {owner['recipe']!r} with task {owner['task']!r}"
+    except (ValueError, KeyError, TypeError):
+        said = f"an unreadable {key}"
+    raise NameClaimed(
+        f"model name {name!r} belongs to {said}, not to {recipe_name!r} with {task!r};"
+        f" choose another registry name, or delete {store.uri}/{key} if that owner is gone"
+    )
 
 
 def _key(name: str, sequence: int) -> str:
@@ -399,7 +401,7 @@ def _put_or_read(store: Store, name: str, entry: LedgerEntry) -> LedgerEntry:
         try:
             return _read(store, key)
         except MissingObject:
-            continue  # it never arrived, or S3 said 409: try again
+            continue  # it never arrived: try again
         except StoreUnreachable as exc:
             fault = exc
     again = (

@@ -16,6 +16,7 @@ Errors say what, where and the next step, and never hold a secret:
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -26,6 +27,7 @@ MAX_KEY_BYTES = 900
 """S3 allows 1024 with the prefix."""
 MAX_PART_BYTES = 255
 NUM_PROBE_WRITERS = 8
+NUM_PUTS = 5
 
 
 class StoreError(ValueError):
@@ -87,7 +89,7 @@ class Store(Protocol):
         ...
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """True: this call created the object. False: it was there, or came first (412, 409)."""
+        """True: this call created the object. False: one was there, or came first."""
         ...
 
     def exists(self, key: str) -> bool:
@@ -151,6 +153,20 @@ def check_key(key: str) -> str:
             f" {MAX_KEY_BYTES} in all"
         )
     return key
+
+
+def put_or_read(store: Store, key: str, data: bytes) -> bytes:
+    """The object that stands at `key` in the end: ours, or the one that came first.
+
+    Raises:
+        StoreUnreachable: each time one was there, and gone when it was read.
+    """
+    for _ in range(NUM_PUTS):
+        if store.put_if_absent(key, data):
+            return data
+        with suppress(MissingObject):
+            return store.read(key)
+    raise StoreUnreachable(f"{store.uri}/{key} comes and goes; try again")
 
 
 def probe_writes(store: Store) -> None:

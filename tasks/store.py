@@ -58,6 +58,8 @@ __all__ = [
     "read_manifest",
 ]
 
+CONFLICT_DELAYS_S = (0.0, 0.1, 0.3, 1.0, 3.0)
+"""Waits before each try of a conditional write to S3."""
 STALE_S = 86400.0
 """Nothing is being written for so long."""
 
@@ -250,17 +252,28 @@ class S3Store:
 
     @patient
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """See Store. One part: servers ignore the condition on the end of a multi-part upload."""
+        """See Store. One part: servers ignore the condition on the end of a multi-part upload.
+
+        409 says that another write or a deletion of the key goes on, not how it ends: ask again.
+        """
+        for delay_s in CONFLICT_DELAYS_S:
+            time.sleep(delay_s)
+            if (status := self._put_if_absent(key, data)) != 409:
+                return status != 412
+        raise StoreUnreachable(f"{self.uri}/{key}: others keep writing it (409); try again")
+
+    def _put_if_absent(self, key: str, data: bytes) -> int:
+        """How the server answered: 200, 409 or 412."""
         from botocore.exceptions import ClientError
 
         with _s3_errors(self, key):
             try:
                 self._client.put_object(**self._object(key), Body=data, IfNoneMatch="*")
             except ClientError as exc:
-                if _status(exc) in (409, 412):
-                    return False
+                if (status := _status(exc)) in (409, 412):
+                    return status
                 raise
-            return True
+        return 200
 
     def exists(self, key: str) -> bool:
         """See Store."""

@@ -73,6 +73,22 @@ def test_attempts_decided_at_once_have_different_numbers(tmp_path: Path) -> None
     assert [attempt(one) for one in "abcdefgh"] == numbers
 
 
+def test_an_attempt_has_its_number_although_what_refused_it_is_gone(tmp_path: Path) -> None:
+    answers = [False, True, True, True]
+
+    class Conflict(LocalStore):
+        def put_if_absent(self, key: str, data: bytes) -> bool:
+            return answers.pop(0) and super().put_if_absent(key, data)
+
+    numbers = [
+        claim_attempt(
+            Conflict(tmp_path), NAME, rows_and_champion=["r"], challenger_and_policy=[challenger]
+        )
+        for challenger in "ab"
+    ]
+    assert numbers == [1, 2]
+
+
 def test_scores_against_yesterdays_champion_decide_nothing(promoted: World) -> None:
     recipe = promoted.recipe(RIVAL)
     rival = promoted.train(recipe)

@@ -316,6 +316,18 @@ def test_claim_name_is_kept_by_the_first_recipe(store: Store) -> None:
         ledger.claim_name(store, NAME, "a", "translation")
 
 
+def test_claim_name_is_written_although_what_refused_it_is_gone(local: LocalStore) -> None:
+    answers = [False, True]
+
+    class Conflict(LocalStore):
+        def put_if_absent(self, key: str, data: bytes) -> bool:
+            return answers.pop(0) and super().put_if_absent(key, data)
+
+    ledger.claim_name(Conflict(local.folder), NAME, "a", "classification")
+    with pytest.raises(NameClaimed, match="belongs to recipe 'a'"):
+        ledger.claim_name(local, NAME, "b", "classification")
+
+
 # -- what the history says -------------------------------------------------------------------------
 
 

@@ -3,14 +3,17 @@
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from pydantic import SecretStr, ValidationError
 
 from deployments.local.radosgw import S3Server
+from tasks import store as module
 from tasks.objects import TEMPORARY, check_key
 from tasks.payload import encode_manifest, put_first
 from tasks.store import (
@@ -336,6 +339,40 @@ def unreachable(port: int) -> S3Settings:
         read_timeout_s=0.2,
         num_attempts=2,
     )
+
+
+def answering(statuses: list[int]) -> S3Store:
+    """A store whose server answers each PUT with the next status."""
+
+    class Body:
+        def stream(self) -> Iterator[bytes]:
+            yield b""
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        return AWSResponse(request.url, statuses.pop(0), {}, Body())
+
+    store = S3Store("bucket", "", unreachable(1))
+    store._client.meta.events.register("before-send.s3.PutObject", answer)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("statuses", "is_ours"), [([409, 409, 200], True), ([409, 412], False), ([412], False)]
+)
+def test_put_if_absent_asks_again_when_s3_reports_a_conflict(
+    statuses: list[int], is_ours: bool
+) -> None:
+    """409 comes beside another write or a deletion, and does not say that an object is there."""
+    assert answering(statuses).put_if_absent("a", b"") == is_ours
+    assert statuses == []
+
+
+def test_put_if_absent_does_not_know_when_s3_reports_nothing_but_conflicts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CONFLICT_DELAYS_S", (0.0, 0.0))
+    with pytest.raises(StoreUnreachable, match=r"bucket/a: .* \(409\); try again"):
+        answering([409, 409]).put_if_absent("a", b"")
 
 
 def test_s3_says_unreachable_when_nothing_listens() -> None:
