@@ -5,7 +5,6 @@ time; that, not our batched code, is what must be right and fast enough.
 """
 
 import random
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.memory import peak_bytes
 from models.scoring import ScoringRequest, read_texts
 from models.task_code import task_code
 from records.base import Record
@@ -57,7 +57,7 @@ def measure(request: CostRequest) -> Cost:
     folder = Path(request.scoring.model_path)
     budgets = Budgets(
         latency_p95_ms=min(float(np.percentile(times, 95)) for times in rounds),
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory_bytes=peak_bytes(),
         artifact_bytes=sum(p.stat().st_size for p in folder.iterdir() if p.is_file()),
     )
     return Cost(budgets=budgets, parity=consumer.parity(request.card, texts, chosen, replies))

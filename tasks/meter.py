@@ -9,6 +9,7 @@ import resource
 import subprocess
 import time
 
+from models import memory
 from models.device import num_cards
 from records.base import Record
 from records.cost import Spent
@@ -89,8 +90,8 @@ def meter() -> Meter:
 
 def peak_bytes() -> int:
     """The most that this process, or one child that has ended, held at once."""
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return max(memory.peak_bytes(), children * 1024)
 
 
 @functools.cache

@@ -34,6 +34,7 @@ def test_measure_in_a_fresh_process_finds_the_artifact_equal_to_its_scores(
     (tmp_path / "request.json").write_bytes(request_.to_json())
     command = [sys.executable, "-m", "models.running_cost"]
     paths = [str(tmp_path / "request.json"), str(tmp_path / "cost.json")]
+    held = b"1" * 700_000_000  # by this process, as by one that has trained
     subprocess.run([*command, *paths], check=True, cwd=ROOT, timeout=200)
     cost = Cost.from_json((tmp_path / "cost.json").read_bytes())
     assert cost.parity.num_compared == cost.parity.num_equal_labels == NUM_ITEMS
@@ -43,7 +44,7 @@ def test_measure_in_a_fresh_process_finds_the_artifact_equal_to_its_scores(
     assert cost.budgets.latency_p95_ms is not None
     assert 0 < cost.budgets.latency_p95_ms < 5000
     assert cost.budgets.peak_memory_bytes is not None
-    assert 50e6 < cost.budgets.peak_memory_bytes < 8e9
+    assert 50e6 < cost.budgets.peak_memory_bytes < len(held)
 
 
 def test_measure_sees_one_label_that_was_not_what_the_artifact_says(request_: CostRequest) -> None:

@@ -100,3 +100,10 @@ def test_peak_memory_is_that_of_the_largest_process(monkeypatch: pytest.MonkeyPa
         check=True,
     )
     assert size <= peak_bytes() < 3 * size
+
+
+def test_peak_memory_is_not_that_of_the_process_that_started_this_one() -> None:
+    held = b"1" * 700_000_000
+    asked = [sys.executable, "-c", "from tasks.meter import peak_bytes; print(peak_bytes())"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert 10e6 < int(said) < len(held)
