@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.consumer import WITHOUT_ROOMS
+
 ROOT = Path(__file__).parents[1]
 ROOMS = ("records", "models", "data_checks", "report", "tasks", "flows", "deployments")
 
@@ -34,3 +36,25 @@ def test_no_room_knows_of_tests_or_of_faults_made_on_purpose() -> None:
     assert len(files) > 100
     found = [str(path) for path in files if known.search(path.read_text("utf-8"))]
     assert found == []
+
+
+def test_the_consumer_of_the_tests_has_no_room_though_its_environment_has_them_all(
+    tmp_path: Path,
+) -> None:
+    asked = f"""
+import importlib
+found = []
+for room in {ROOMS}:
+    try:
+        importlib.import_module(room)
+        found.append(room)
+    except ModuleNotFoundError:
+        pass
+print(*found)
+"""
+    said = [
+        subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True,
+                       text=True, check=True).stdout.split()
+        for script in (asked, WITHOUT_ROOMS + asked)
+    ]  # fmt: skip
+    assert said == [list(ROOMS), []]
