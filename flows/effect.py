@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from records.task import TASKS
+from records.task import TASKS, TaskFacts, tasks_with
 
 if TYPE_CHECKING:
     from flows.recipe import Recipe
 
 Means = Callable[["Recipe"], bool]
+Rule = tuple[tuple[str, ...], Means, str]
 
 
 def settings_without_effect(recipe: "Recipe") -> Iterator[str]:
@@ -29,10 +30,6 @@ def _has_strategy(*names: str) -> Means:
     return lambda recipe: bool(strategies(recipe) & set(names))
 
 
-def _is_task(*names: str) -> Means:
-    return lambda recipe: recipe.task in names
-
-
 def _has_labels(recipe: "Recipe") -> bool:
     return TASKS[recipe.task].has_labels
 
@@ -49,18 +46,26 @@ def _default(recipe: "Recipe", path: str) -> Any:
     return type(getattr(recipe, section)).model_fields[field].get_default()
 
 
-RULES: tuple[tuple[tuple[str, ...], Means, str], ...] = (
-    (("data.documents",), _is_task("language_modeling"), "language_modeling"),
-    (("data.label_separator",), _is_task("multilabel"), "multilabel"),
-    (("data.messages", "train.chat_template", "gate.judge"), _is_task("chat"), "chat"),
-    (
+def _of_tasks(fields: tuple[str, ...], has_it: Callable[[TaskFacts], bool]) -> Rule:
+    """Fields that are read for the tasks of which it is true, which the problem names."""
+    means = tasks_with(has_it)
+    return fields, lambda recipe: recipe.task in means, " and ".join(means)
+
+
+RULES: tuple[Rule, ...] = (
+    _of_tasks(("data.documents",), lambda facts: not facts.has_answers),
+    _of_tasks(("data.label_separator",), lambda facts: facts.has_label_sets),
+    _of_tasks(
+        ("data.messages", "train.chat_template", "gate.judge"), lambda facts: facts.has_turns
+    ),
+    _of_tasks(
         (
             "data.source_language", "data.target_language", "checks.max_copied_share",
             "checks.max_length_factor", "checks.max_foreign_share", "train.max_target_length",
         ),
-        _is_task("translation"), "translation",
+        lambda facts: facts.has_two_languages,
     ),
-    (("train.generation",), _is_task("translation", "chat"), "translation and chat"),
+    _of_tasks(("train.generation",), lambda facts: facts.has_written_answers),
     (
         (
             "data.rename_labels", "checks.labels", "checks.min_labels", "checks.min_per_label",

@@ -27,7 +27,7 @@ from records.base import Record, is_empty
 from records.cost import Budget
 from records.live import LivePolicy
 from records.policy import LOSSES
-from records.task import TASKS, Task
+from records.task import DEFAULT_TASK, TASKS, Task
 
 NO_SECRETS = (
     "holds a name or password, and recipes are shown in Prefect, MLflow and reports; leave it out: "
@@ -59,7 +59,7 @@ class Recipe(Record):
         description="Registered model, where it differs from the recipe's name.",
     )
     description: str = Field("", max_length=2000, description="What the model is for.")
-    task: Task = Field("classification", description="What the model does.")
+    task: Task = Field(DEFAULT_TASK, description="What the model does.")
     data: DataConfig
     checks: ChecksConfig = ChecksConfig()
     split: SplitConfig = SplitConfig()
@@ -145,7 +145,7 @@ def recipe_schema() -> dict[str, Any]:
 
 def _fill_in(values: dict[str, Any]) -> None:
     """Put the task's own defaults where the recipe says nothing, in place."""
-    task = values.get("task", "classification")
+    task = values.get("task", DEFAULT_TASK)
     if task not in list(TASKS):
         return
     facts = TASKS[task]
@@ -312,7 +312,7 @@ def _did_you_mean(location: Sequence[str | int]) -> str:
 def _contradictions(recipe: Recipe) -> Iterator[str]:
     """What each stage alone cannot see."""
     facts = TASKS[recipe.task]
-    if not recipe.data.label and facts.columns["label"]:
+    if not recipe.data.label and facts.has_answers:
         yield f"data.label: is empty, but {recipe.task} needs one; name its column"
     if facts.has_label_sets and not recipe.data.label_separator:
         yield f"data.label_separator: is empty, but {recipe.task} needs one; leave it out for '|'"

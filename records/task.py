@@ -1,11 +1,14 @@
 """What each task is, without any of its code: the names that recipes, records and rooms share."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
 
 from records.labels import read_labels
 from records.policy import Metric
 
 Task = Literal["classification", "multilabel", "translation", "language_modeling", "chat"]
+DEFAULT_TASK: Task = "classification"
+"""Of a recipe that says nothing, and of a model that was there before any recipe."""
 
 
 class TaskFacts(NamedTuple):
@@ -33,6 +36,20 @@ class TaskFacts(NamedTuple):
     """Whether a row's answer is a set of these names, which may be empty."""
     has_shared_length: bool = False
     """Whether a text and what is written for it stand in the same positions."""
+    has_turns: bool = False
+    """Whether what is asked may be several turns of a dialogue."""
+    has_two_languages: bool = False
+    """Whether a row says one thing in two languages."""
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether a row has a label or a text that the model should answer."""
+        return bool(self.columns["label"])
+
+    @property
+    def has_written_answers(self) -> bool:
+        """Whether the model writes texts, so that it needs generation settings."""
+        return self.has_answers and not self.has_labels
 
 
 TASKS: dict[Task, TaskFacts] = {
@@ -78,6 +95,7 @@ TASKS: dict[Task, TaskFacts] = {
         has_labels=False,
         slices=("length", "turns"),
         has_shared_length=True,
+        has_turns=True,
     ),
     "language_modeling": TaskFacts(
         metrics=("loss_per_token", "loss_per_byte"),
@@ -100,8 +118,14 @@ TASKS: dict[Task, TaskFacts] = {
         stacks="two",
         has_labels=False,
         slices=("length", "length_ratio", "copied"),
+        has_two_languages=True,
     ),
 }
+
+
+def tasks_with(has_it: Callable[[TaskFacts], bool]) -> tuple[Task, ...]:
+    """The tasks of which it is true, in the order of Task."""
+    return tuple(task for task in get_args(Task) if has_it(TASKS[task]))
 
 
 def labels_in(task: Task, answer: str) -> tuple[str, ...]:

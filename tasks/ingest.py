@@ -13,7 +13,7 @@ from data_checks.config import DataConfig
 from data_checks.rows import Row
 from records.base import canonical_json
 from records.data import SnapshotRef, SourceFile
-from records.task import Task
+from records.task import DEFAULT_TASK, Task
 from tasks.kept import kept_task, was_found
 from tasks.payload import has_folder, put_first
 from tasks.place import Place
@@ -26,7 +26,7 @@ SNAPSHOT_FILE = "rows.parquet"
 
 
 @kept_task(name="ingest", run_name="read the rows")
-def ingest(place: Place, data: DataConfig, task_name: Task = "classification") -> SnapshotRef:
+def ingest(place: Place, data: DataConfig, task_name: Task = DEFAULT_TASK) -> SnapshotRef:
     """Stream every source into one Parquet file and store it under its content's digest.
 
     Raises:

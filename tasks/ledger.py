@@ -28,7 +28,7 @@ from typing import cast
 
 from records.base import canonical_json, sha256
 from records.ledger import Action, LedgerEntry
-from records.task import TASKS, Task
+from records.task import DEFAULT_TASK, TASKS, Task
 from tasks.objects import MissingObject, Store, StoreUnreachable, put_or_read
 from tasks.succession import (
     CROWNING,
@@ -205,7 +205,7 @@ def claimed_task(store: Store, name: str) -> Task:
     try:
         task = json.loads(store.read(_claim_key(name)))["task"]
     except MissingObject:
-        return "classification"
+        return DEFAULT_TASK
     except (ValueError, KeyError, TypeError) as exc:
         raise LedgerCorrupt(f"{_claim_key(name)} is unreadable; restore it") from exc
     if task not in TASKS:

@@ -26,7 +26,7 @@ from records.cost import Spent
 from records.data import DataRef
 from records.document import CurvePoint
 from records.ledger import LedgerEntry
-from records.task import TASKS, Task
+from records.task import DEFAULT_TASK, TASKS, Task
 from tasks.place import Place
 from tasks.retries import RegistryUnreachable, may_pass, patience, patient
 
@@ -264,7 +264,7 @@ class Registry:
         run_id: str,
         description: str,
         tags: dict[str, str],
-        task: Task = "classification",
+        task: Task = DEFAULT_TASK,
     ) -> str:
         """The version of this digest, logged and created where there is none yet.
 
