@@ -134,7 +134,7 @@ def judge_answers(
             "answer_chars": length,
             "verbatim_match": verbatim,
             **extra,
-        },  # fmt: skip
+        },
         statistics=statistics,
     )
     return Scored(card, list(outputs))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -13,10 +14,16 @@ BAD = ("bad", "poor", "awful", "broken")
 THINGS = tuple(f"thing{i}" for i in range(2000))
 
 
-def write_base(folder: Path, *, seed: int = 0, max_positions: int = 64) -> Path:
-    """A two-layer BERT of width 32 with a word tokenizer, saved as safetensors."""
+def write_base(
+    folder: Path, *, seed: int = 0, max_positions: int = 64, words: Iterable[str] = ()
+) -> Path:
+    """A two-layer BERT of width 32 with a word tokenizer, saved as safetensors.
+
+    Args:
+        words: known beside the English ones; of Chinese each sign is a word.
+    """
     torch.manual_seed(seed)
-    tokenizer = _tokenizer()
+    tokenizer = _tokenizer(words)
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -75,12 +82,12 @@ def write_sets_jsonl(path: Path, *, num_rows: int, first: int = 0) -> Path:
     return path
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
+def _tokenizer(more: Iterable[str] = ()) -> PreTrainedTokenizerFast:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     # Written out: a WordPiece trainer breaks ties differently in every process.
     words = [*GOOD, *BAD, "the", "number", "is", "not", "very", "thing", *"0123456789"]
     pieces = sorted({word[0] for word in words} | {f"##{c}" for word in words for c in word[1:]})
-    vocabulary = dict.fromkeys([*special, *pieces, *words])
+    vocabulary = dict.fromkeys([*special, *pieces, *words, *more])
     tokenizer = Tokenizer(
         models.WordPiece({token: i for i, token in enumerate(vocabulary)}, unk_token="[UNK]")
     )

@@ -57,7 +57,7 @@ def test_run_fresh_takes_a_signal_for_a_fault(tmp_path: Path, number: int) -> No
 )
 def test_run_fresh_takes_a_machine_without_room_for_a_fault(tmp_path: Path, words: str) -> None:
     """A verdict over it would stand after the room is there again."""
-    with pytest.raises(ScoringCrashed, match="had no room: .*; make some and run again"):
+    with pytest.raises(ScoringCrashed, match=r"had no room: .*; make some and run again"):
         run_fresh(OBEDIENT, Ask(code=1, words=words), tmp_path)
 
 
