@@ -1,4 +1,4 @@
-"""A search in the flow: better than the recipe's own settings, resumable, and judged like any other."""
+"""A search in the flow: better than refit's own settings, resumable, and judged like any other."""
 
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,19 @@ from typing import Any
 import pytest
 
 from flows import retrain
+from flows.recipe import Recipe
+from models.config import SearchConfig, TrainConfig
 from records.document import DecisionDocument
+from tasks.changes import adopt
 from tasks.search import search_key, search_settings
+from tests.tiny import write_csv
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
 pytestmark = pytest.mark.slow
 
+FIT_THE_BASE = "{max_length: 32, precision: fp32, evaluations_per_epoch: 2}"
+"""All that is given of `train`: what the tiny base can take, and two validations an epoch."""
 SEARCH = (
     "train.learning_rate=1.0e-6",  # learns nothing: any search does better
     "train.epochs=2",
@@ -37,12 +43,35 @@ def test_of_two_runs_that_search_the_same_one_searches(
     assert outcomes == ["already_running"]
 
 
-def test_a_search_beats_settings_that_learn_nothing_and_its_best_goes_to_the_gate(
-    adopted: World, prefect_server: None
+@pytest.fixture
+def by_default(files: Path, tmp_path: Path, prefect_server: None) -> tuple[World, Recipe]:
+    """A home whose champion was trained by refit's own settings, and the recipe that trained it.
+
+    On so few rows, their learning rate takes so small a model not far in three epochs.
+    """
+    few = write_csv(tmp_path / "few.csv", num_rows=400)
+    world = World(tmp_path / "home", files)
+    world.home.mkdir()
+    recipe = world.recipe(f"data.train={few}", f"train={FIT_THE_BASE}", "gate.rule=superior")
+    trained = world.train(recipe)
+    version = world.registry.register(
+        name=NAME, model_path=world.path(trained.model_key), model_digest=trained.model_digest,
+        run_id=trained.mlflow_run_id, description="Trained by the defaults.", tags={},
+    )  # fmt: skip
+    adopt(world.place, NAME, version, actor="ann", reason="trained by the defaults")
+    return world, recipe
+
+
+def test_a_search_beats_the_defaults_and_its_best_is_promoted_over_their_champion(
+    by_default: tuple[World, Recipe],
 ) -> None:
-    recipe = adopted.recipe(*SEARCH)
+    adopted, plain = by_default
+    given = {"max_length", "precision", "evaluations_per_epoch", "metric"}
+    assert plain.train.model_dump(exclude=given) == TrainConfig().model_dump(exclude=given)
+    search = SearchConfig(trials=6, learning_rate=(1.0e-5, 1.0e-2))
+    recipe = plain.model_copy(update={"search": search})
     result = adopted.run(recipe)
-    assert result.decision_digest
+    assert result.outcome == "promoted", result.summary
     file = adopted.path(f"reports/{NAME}/{result.decision_digest}/document.json")
     document = DecisionDocument.from_json(file.read_bytes())
     found = document.search
@@ -53,6 +82,14 @@ def test_a_search_beats_settings_that_learn_nothing_and_its_best_goes_to_the_gat
     assert winner.best_value is not None
     assert own.best_value is not None
     assert winner.best_value > own.best_value + 0.2
+    record, findings = document.file.record, document.file.decision.findings
+    assert record.champion is not None
+    assert record.champion.model_digest == adopted.entries[0].model_digest
+    assert record.challenger.metrics["accuracy"] > record.champion.metrics["accuracy"] + 0.1
+    (against,) = [finding for finding in findings if finding.rule == "champion"]
+    assert against.interval is not None
+    assert against.interval.lower is not None
+    assert against.interval.lower > 0, "on the test split, by more than noise"
     assert document.recipe["train"]["learning_rate"] == winner.settings["learning_rate"]
     assert document.train.seed == winner.seed
     assert document.train.best_value == winner.best_value  # trained again, to the same weights
