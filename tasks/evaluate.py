@@ -10,10 +10,11 @@ import pandas as pd
 from data_checks.items import as_items, slice_column
 from models.base import read_lineage
 from models.config import BaseConfig, TrainConfig
+from models.device import code_digest
 from models.running_cost import Cost, CostRequest
 from models.scoring import ScoringRequest, failed_scorecard, fingerprint_of, write_outputs
 from models.task_code import task_code
-from records.base import Record
+from records.base import Record, digest_of
 from records.data import DataRef
 from records.decision import LineageOverlap
 from records.evaluation import Candidate, Evaluation
@@ -201,7 +202,8 @@ def _running_cost(
     """Parity and budgets of the challenger, measured once; None where that failed."""
     if card.error or isinstance(folder, str) or not request.items.item_ids:
         return None
-    key = f"costs/{request.model_digest}/{card.fingerprint.digest}.json"
+    measured_by = digest_of([card.fingerprint.digest, code_digest("memory", "running_cost")])
+    key = f"costs/{request.model_digest}/{measured_by}.json"
     if store.exists(key):
         return read_stamped(store, key, Cost)
     asked = CostRequest(scoring=request, card=card)

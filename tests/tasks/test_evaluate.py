@@ -159,6 +159,18 @@ def test_test_groups_in_a_lineage_are_dropped_counted_and_refused_above_the_limi
     assert verdict(promoted, found, max_overlap=0.02).verdict == "promote"
 
 
+def test_what_other_code_measured_is_measured_anew(
+    promoted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated(promoted)
+    before = set(promoted.store.list("costs"))
+    evaluated(promoted)
+    assert set(promoted.store.list("costs")) == before
+    monkeypatch.setattr("tasks.evaluate.code_digest", lambda *modules: "other", raising=False)
+    evaluated(promoted)
+    assert len(set(promoted.store.list("costs")) - before) == 1
+
+
 def test_a_model_that_crashes_its_scoring_process_is_refused(promoted: World) -> None:
     broken = crown(promoted, "tokenizer.json", b"{}")
     found = evaluated(promoted)
