@@ -121,7 +121,7 @@ class Chatbot:
     def is_cut(self, prompt: str, answer: str) -> bool:
         """Whether a dialogue has more than `model_max_length` tokens, so that its beginning is lost."""
         ids, _ = self._whole_dialogue(prompt, answer, learn_all=True)
-        return len(ids) > self.tokenizer.model_max_length
+        return len(ids) > int(self.tokenizer.model_max_length)
 
     def _whole_dialogue(
         self, prompt: str, answer: str, *, learn_all: bool
