@@ -90,6 +90,7 @@ def write_agreement(path: Path, num_rows: int) -> None:
             writer.writerow([text, label, PRODUCTS[i % 3]])
 
 
+@pytest.mark.slow
 def test_a_second_model_is_judged_on_slices_with_chinese_names(
     prefect_server: None, tmp_path: Path
 ) -> None:
