@@ -5,6 +5,7 @@ short texts, names, languages that share a script and have no list here.
 """
 
 import re
+from collections.abc import Sequence
 
 _SCRIPTS = {
     "Han": "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff",
@@ -37,6 +38,8 @@ _SMALL_WORDS = {
 _VOTES = {language: frozenset(words.split()) for language, words in _SMALL_WORDS.items()}
 _WORD = re.compile(r"[^\W\d_]+")
 MIN_LETTERS = 4
+FIRST_CHARS = 200
+"""Of a text, enough to tell its script."""
 MIN_LEAD = 2
 """Small words by which another language must lead."""
 
@@ -54,6 +57,20 @@ def is_foreign(text: str, language: str) -> bool:
     if language == "zh" and counts["Kana"] * 5 > total:
         return True
     return language in _VOTES and _outvoted(text, language)
+
+
+def share_in(script: str, texts: Sequence[str]) -> float:
+    """Share of the texts at least half of whose letters are in a script, of those that have letters.
+
+    Args:
+        script: a name in _SCRIPTS.
+        texts: N texts.
+    """
+    texts = [text[:FIRST_CHARS] for text in texts]
+    totals = [sum(map(str.isalpha, text)) for text in texts]
+    own = [len(_COUNTERS[script].findall(text)) for text in texts]
+    told = [2 * n >= total for n, total in zip(own, totals, strict=True) if total >= MIN_LETTERS]
+    return sum(told) / max(1, len(told))
 
 
 def _outvoted(text: str, language: str) -> bool:

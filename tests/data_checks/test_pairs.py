@@ -8,7 +8,7 @@ import pytest
 
 from data_checks.checks import CheckOutcome, check_snapshot
 from data_checks.config import ChecksConfig, DataConfig, SplitConfig
-from data_checks.languages import is_foreign
+from data_checks.languages import FIRST_CHARS, is_foreign, share_in
 from data_checks.parallel import pair_of, read_pairs
 from data_checks.parse import read_rows
 from data_checks.problems import ParseError
@@ -122,6 +122,18 @@ def test_foreign_texts_are_told_and_doubt_is_silent(
     text: str, language: str, expected: bool
 ) -> None:
     assert is_foreign(text, language) is expected
+
+
+def test_the_share_of_a_script_counts_texts_by_most_of_their_letters() -> None:
+    latin, chinese = "The dog sleeps.", "狗在花园里睡觉，名叫Rex。"
+    assert share_in("Latin", [latin] * 3 + [chinese]) == 0.75
+    assert share_in("Han", [latin, chinese]) == 0.5
+    assert share_in("Latin", ["犬がにわで寝ているABCDE"]) == 0, "two scripts, together the most"
+    assert share_in("Latin", ["பூனை தூங்குகிறது"]) == 0, "a script that is not in the list"
+    assert share_in("Latin", ["42", "ok", latin]) == 1, "texts without letters do not count"
+    assert share_in("Latin", []) == 0
+    assert share_in("Latin", [latin + "狗" * FIRST_CHARS]) == 0
+    assert share_in("Latin", ["a" * FIRST_CHARS + "狗" * 999]) == 1, "told by its beginning"
 
 
 # -- forms
