@@ -25,6 +25,13 @@ class Trial(Record):
     wall_s: float
 
 
+class LeftOut(Record):
+    """A base that was not tried."""
+
+    name: str
+    why: str
+
+
 class SearchResult(Record):
     """All trials of a search, and which one the challenger is trained by."""
 
@@ -35,6 +42,10 @@ class SearchResult(Record):
     """Number of the best finished trial."""
     is_cut: bool = Field(False, exclude_if=is_empty)
     """Whether the time limit ended it before all was tried."""
+    left_out: tuple[LeftOut, ...] = Field((), exclude_if=is_empty)
+    """Bases that the data, or a limit, kept from being tried."""
+    offered_for: str = Field("", exclude_if=is_empty)
+    """What of the data the list of bases follows from; empty: the recipe's own list."""
 
     @property
     def winner(self) -> Trial:

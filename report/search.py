@@ -15,13 +15,26 @@ def choice(document: DecisionDocument) -> Html:
     found = document.choice
     if found is None:
         return note("The recipe names the base; there was nothing to choose.")
-    return _trials(
-        found,
-        "Candidate",
+    tried = (
         f"{counted(len(found.trials), 'base')} tried on some training rows, judged on validation "
-        "alone; the better half went on to twice as many rows, and so on.",
-        "The time limit ended it before the last round.",
+        "alone; the better half went on to twice as many rows, and so on."
     )
+    return join(
+        note(f"Offered for {found.offered_for}.") if found.offered_for else None,
+        _trials(
+            found,
+            "Candidate",
+            tried if len(found.trials) > 1 else "One base was left, and taken without a trial.",
+            "The time limit ended it before the last round.",
+        ),
+        _left_out(found),
+    )
+
+
+def _left_out(found: SearchResult) -> Html | None:
+    """The bases that were not tried, and why."""
+    rows = [(own_text(left.name), own_text(left.why)) for left in found.left_out]
+    return table(("Not tried", "Why"), rows) if rows else None
 
 
 def search(document: DecisionDocument) -> Html:

@@ -8,6 +8,7 @@ import pytest
 from records.attribution import Attribution, Omission, Piece
 from records.dialogue import Turn, write_turns
 from records.document import DecisionDocument
+from records.search import LeftOut, SearchResult, Trial
 from report.html import visible
 from report.page import render
 from report.style import STYLE
@@ -273,3 +274,23 @@ def test_reasons_of_an_answer_in_words_shade_the_last_question_and_mask_it() -> 
 
 def test_a_page_without_reasons_has_no_such_part() -> None:
     assert "Reasons" not in Page(page_of(documents.shown_worse())).words
+
+
+def test_the_choice_of_a_base_says_who_was_not_tried_and_why() -> None:
+    trials = tuple(
+        Trial(number=n, seed=1, settings={"model": f"m{n}"}, state="finished", points=((9, 0.5),),
+              best_value=0.5, wall_s=1)
+        for n in range(2)
+    )  # fmt: skip
+    found = SearchResult(
+        search_key="a", metric="accuracy", trials=trials, best=1, offered_for="9 rows",
+        left_out=(LeftOut(name="big<b>", why="9 weights, over 8"),),
+    )  # fmt: skip
+    words = Page(page_of(documents.promoted_first().model_copy(update={"choice": found}))).words
+    assert "Offered for 9 rows." in words
+    assert "2 bases tried" in words
+    assert "Not triedWhybig<b>9 weights, over 8" in words
+    alone = found.model_copy(update={"trials": trials[:1], "best": 0, "left_out": ()})
+    words = Page(page_of(documents.promoted_first().model_copy(update={"choice": alone}))).words
+    assert "One base was left, and taken without a trial." in words
+    assert "Not tried" not in words
