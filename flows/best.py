@@ -2,9 +2,10 @@
 
 from flows.costs import Costs
 from flows.recipe import Recipe
+from models.offer import Offer
 from records.data import DataRef
 from records.search import SearchResult
-from tasks.choice import choose_base
+from tasks.choice import choose_base, offer_bases
 from tasks.place import Place
 from tasks.search import search_settings, tuned
 from tasks.train import train_key
@@ -14,13 +15,20 @@ def with_best_base(
     place: Place, recipe: Recipe, data: DataRef, costs: Costs
 ) -> tuple[Recipe, SearchResult | None]:
     """The recipe with the best of its candidates as its base, and how it was chosen."""
-    if not recipe.base.candidates:
+    base, offer = recipe.base, Offer(options=recipe.base.candidates)
+    if not base.is_auto:
         return recipe, None
     with costs.step("choose"):
+        if not base.candidates:
+            offer = offer_bases(place, data, base, recipe.train)
+            # The offer has counted what the budget pays for; a clock would choose by the machine.
+            base = base.model_copy(update={"candidates": offer.options, "budget_s": None})
         found = choose_base(
-            place, recipe.registered_name, data, recipe.base, recipe.train, costs.allowance()
+            place, recipe.registered_name, data, base, recipe.train, costs.allowance()
         )
-    return recipe.model_copy(update={"base": recipe.base.candidates[found.best]}), found
+    told = {"left_out": offer.left_out, "offered_for": offer.reason}
+    best = recipe.model_copy(update={"base": offer.options[found.best]})
+    return best, found.model_copy(update=told)
 
 
 def with_best_settings(

@@ -14,8 +14,6 @@ from flows.effect import settings_without_effect, strategies
 from flows.gate import GateConfig
 from flows.schedule import NotifyConfig, ScheduleConfig, WatchConfig
 from models.config import (
-    AUTO,
-    CANDIDATES,
     BaseConfig,
     GenerationConfig,
     ScratchConfig,
@@ -149,10 +147,6 @@ def _fill_in(values: dict[str, Any]) -> None:
     if task not in list(TASKS):
         return
     facts = TASKS[task]
-    base = values.get("base")
-    named = base if isinstance(base, dict) else {"model": base}
-    if named.get("model") == AUTO:
-        values["base"] = {"candidates": CANDIDATES[task], **named}
     defaults: dict[str, dict[str, str]] = {
         "data": facts.columns,
         "train": {"metric": facts.validation_metrics[0]},

@@ -197,7 +197,7 @@ def with_best(request: Request, data: DataRef) -> tuple[Request, str]:
     """
     recipe, place, costs = request.recipe, request.place, request.costs
     asked = digest_of([data.data_key, recipe.model_dump(mode="json", include=SEARCHED)])
-    is_sought = recipe.base.candidates or recipe.search
+    is_sought = recipe.base.is_auto or recipe.search
     with lease(place.open(), f"searches/{asked}") if is_sought else nullcontext():
         recipe, choice = with_best_base(place, recipe, data, costs)
         with costs.step("base"):

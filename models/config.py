@@ -15,7 +15,6 @@ from pydantic_core import CoreSchema
 
 from records.base import Record, is_empty
 from records.policy import Metric
-from records.task import Task
 
 TRAIN_VERSION = 3
 """Part of every train key: raise it when the same configuration would train otherwise."""
@@ -24,7 +23,7 @@ TRAIN_VERSION = 3
 SCRATCH = "scratch"
 """What `base.model` says where `base.scratch` describes the model."""
 AUTO = "auto"
-"""What `base.model` says where one of `base.candidates` is chosen."""
+"""What `base.model` says where one of several is chosen: `base.candidates`, or what suits the data."""
 
 Architecture = Literal["bert", "gpt2", "llama", "xlnet", "t5", "marian"]
 
@@ -115,7 +114,8 @@ class BaseConfig(Record):
         "package:all-minilm-l6-v2",
         min_length=1,
         description="package:all-minilm-l6-v2 (ships as a Python package, no hub), a hub id, "
-        "a local folder, models:/name@alias from the registry, or auto: one of `candidates`.",
+        "a local folder, models:/name@alias from the registry, or auto: the best of `candidates`, or "
+        "of what suits the data.",
     )
     revision: str | None = Field(
         None, description="Commit of a hub model (40 hex digits); hub ids need one."
@@ -128,7 +128,8 @@ class BaseConfig(Record):
         max_length=64,
         exclude_if=is_empty,
         description="Bases to choose from, by short trainings judged on validation; model: auto "
-        "without any tries what fits the task. The first of equal ones is taken: cheap ones first.",
+        "without any tries what suits the task and the training texts. The first of equal ones is "
+        "taken: cheap ones first.",
     )
     probe_rows: int | None = Field(
         None,
@@ -142,7 +143,14 @@ class BaseConfig(Record):
         None,
         gt=0,
         exclude_if=is_empty,
-        description="Seconds of trying candidates after which no further round begins.",
+        description="Seconds of trying candidates after which no further round begins; model: auto "
+        "without any: what they may cost, by rows times weights and not by the clock.",
+    )
+    max_parameters: int | None = Field(
+        None,
+        ge=1,
+        exclude_if=is_empty,
+        description="Most weights of a base that model: auto tries.",
     )
 
     @model_validator(mode="before")
@@ -171,8 +179,13 @@ class BaseConfig(Record):
 
     @property
     def options(self) -> tuple["BaseConfig", ...]:
-        """The bases that it may come to: the candidates, or this one."""
-        return self.candidates or (self,)
+        """The bases that the recipe names: the candidates, or this one; none where the data decide."""
+        return self.candidates or (() if self.is_auto else (self,))
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether one of several is chosen."""
+        return self.model == AUTO
 
     @property
     def name(self) -> str:
@@ -193,35 +206,19 @@ class BaseConfig(Record):
                 if self.scratch
                 else "model='scratch' needs base.scratch.architecture (bert, gpt2, llama, ...)"
             )
-        if (self.model == AUTO) != bool(self.candidates):
-            found.append(
-                f"model={self.model!r} and candidates exclude each other; leave one out"
-                if self.candidates
-                else "model='auto' needs candidates to choose from"
-            )
+        if self.candidates and not self.is_auto:
+            found.append(f"model={self.model!r} and candidates exclude each other; leave one out")
         if len(self.candidates) == 1:
             found.append("candidates holds one base, so there is nothing to choose; name it itself")
-        if any(option.candidates for option in self.candidates):
+        if any(option.is_auto for option in self.candidates):
             found.append("candidates of candidates have no meaning; list them all in one")
         if len({option.digest for option in self.candidates}) < len(self.candidates):
             found.append("candidates holds one base twice; leave it out")
-        if not self.candidates and (self.probe_rows or self.budget_s):
+        if not self.is_auto and (self.probe_rows or self.budget_s):
             found.append("probe_rows and budget_s are for candidates; leave them out")
+        if self.max_parameters and (self.candidates or not self.is_auto):
+            found.append("max_parameters is for model: auto without candidates; leave it out")
         return found
-
-
-def _shapes(*architectures: Architecture) -> tuple[dict[str, JsonValue], ...]:
-    return tuple({"scratch": {"architecture": name}} for name in architectures)
-
-
-CANDIDATES: dict[Task, tuple[JsonValue, ...]] = {
-    "classification": ("package:all-minilm-l6-v2", *_shapes("bert", "gpt2")),
-    "multilabel": ("package:all-minilm-l6-v2", *_shapes("bert", "gpt2")),
-    "chat": _shapes("gpt2", "llama"),
-    "language_modeling": _shapes("gpt2", "llama"),
-    "translation": _shapes("marian", "t5"),
-}
-"""What `base: auto` tries where the recipe lists nothing: what can be had without a hub."""
 
 
 class GenerationConfig(Record):

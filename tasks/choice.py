@@ -5,6 +5,7 @@ from functools import partial
 
 from prefect import task
 
+from data_checks.languages import share_in
 from models.base import Base, check_fits
 from models.config import BaseConfig, TrainConfig
 from models.device import code_digest
@@ -17,15 +18,17 @@ from models.halving import (
     round_sizes,
     settings_of,
 )
+from models.offer import Figures, Offer, count_weights, list_bases, narrow
 from models.search import best_trial
 from records.base import digest_of
 from records.data import DataRef
-from records.search import SearchResult, Trial
+from records.search import LeftOut, SearchResult, Trial
 from tasks.budget import Allowance
+from tasks.check import read_split
 from tasks.place import Place
 from tasks.registry import RegistryError
 from tasks.retries import RETRIED
-from tasks.train import find_base, train_key
+from tasks.train import find_base, learnt_columns, train_key
 from tasks.trials import Trials, spent_s, try_out
 
 log = logging.getLogger("refit")
@@ -33,6 +36,45 @@ log = logging.getLogger("refit")
 
 class NoCandidate(ModelError):
     """Candidates cannot be had, or do not fit; the message lists all of them."""
+
+
+@task(name="offer-bases", task_run_name="list the bases to choose from", **RETRIED)
+def offer_bases(place: Place, data: DataRef, base: BaseConfig, config: TrainConfig) -> Offer:
+    """What `base: auto` tries on this training split; equal data and recipes get equal lists.
+
+    Raises:
+        NoCandidate: nothing is left; the message says why of each.
+    """
+    figures = read_figures(place, data)
+    offer = list_bases(data.task, figures, config)
+    fitting, num_weights, unfit = list[BaseConfig](), list[int](), list[LeftOut]()
+    for option in offer.options:
+        try:
+            num_weights.append(count_weights(find_fitting(place, data, option, config).path))
+            fitting.append(option)
+        except ModelError as exc:
+            unfit.append(LeftOut(name=option.name, why=str(exc)))
+    left_out = (*offer.left_out, *unfit)
+    offer = offer.model_copy(update={"options": tuple(fitting), "left_out": left_out})
+    first = base.probe_rows or PROBE_ROWS
+    offer = narrow(offer, num_weights, base, first=first, num_rows=figures.num_rows)
+    for left in offer.left_out:
+        log.info("base: auto leaves out %s: %s", left.name, left.why)
+    if not offer.options:
+        lines = "\n".join(f"  - {left.name}: {left.why}" for left in offer.left_out)
+        raise NoCandidate(f"base: auto has nothing left to choose from; name a base:\n{lines}")
+    return offer
+
+
+def read_figures(place: Place, data: DataRef) -> Figures:
+    """What of the training split decides which bases are offered."""
+    rows = read_split(place.open(), data.split("train"), place.cache)
+    texts = [text for column in learnt_columns(data.task) for text in rows[column]]
+    return Figures(
+        num_rows=len(rows),
+        num_bytes=sum(len(text.encode("utf-8", "surrogatepass")) for text in texts),
+        latin_share=share_in("Latin", texts),
+    )
 
 
 @task(name="choose-candidate", task_run_name="choose the base model", **RETRIED)
@@ -48,7 +90,7 @@ def choose_base(
 
     Args:
         place, name, data: as for the training.
-        base: the recipe's `base`, with candidates.
+        base: the recipe's `base`, with candidates; one alone is taken without a training.
         config: the recipe's `train`.
         allowance: what the run may take; None: no limit.
 
@@ -60,6 +102,8 @@ def choose_base(
     found = find_candidates(place, data, base, config)
     config, first = probe_config(config), base.probe_rows or PROBE_ROWS
     key = choice_key(data, found, config, first)
+    if len(found) == 1:
+        return _only(key, base.candidates[0], config)
     made = Trials(place, name, key, config.metric, {"candidates": len(found)})
     sizes = round_sizes(len(found), first, data.split("train").num_rows)
     left, rounds = list(range(len(found))), list[dict[int, Trial]]()
@@ -93,8 +137,7 @@ def find_candidates(
     found, problems = [], []
     for option in base.candidates:
         try:
-            found.append(find_base(place, option, data))
-            check_fits(data.task, config, found[-1].path, option.name)
+            found.append(find_fitting(place, data, option, config))
         except (ModelError, RegistryError) as exc:
             problems.append(f"{option.name}: {exc}")
     if problems:
@@ -106,10 +149,31 @@ def find_candidates(
     return found
 
 
+def find_fitting(place: Place, data: DataRef, option: BaseConfig, config: TrainConfig) -> Base:
+    """A candidate on this machine's disk; raises ModelError or RegistryError where it is of no use."""
+    found = find_base(place, option, data)
+    check_fits(data.task, config, found.path, option.name)
+    return found
+
+
 def choice_key(data: DataRef, found: list[Base], config: TrainConfig, first: int) -> str:
     """Digest of all that decides what is tried and what comes of it."""
     keys = [train_key(data, base.digest, config) for base in found]
     return digest_of([keys, first, code_digest("halving")])
+
+
+def _only(key: str, option: BaseConfig, config: TrainConfig) -> SearchResult:
+    """The choice of one base."""
+    trial = Trial(
+        number=0,
+        seed=config.seed,
+        settings={**settings_of(option)},
+        state="finished",
+        points=(),
+        best_value=None,
+        wall_s=0,
+    )
+    return SearchResult(search_key=key, metric=config.metric, trials=(trial,), best=0)
 
 
 def _spent_s(rounds: list[dict[int, Trial]]) -> float:

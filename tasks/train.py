@@ -22,7 +22,7 @@ from records.cost import Spent
 from records.data import DataRef
 from records.document import CurvePoint, TrainResult
 from records.policy import Metric
-from records.task import TASKS
+from records.task import TASKS, Task
 from tasks.budget import Allowance, Guard, is_like, spent_at
 from tasks.check import read_split
 from tasks.checkpoints import CheckpointWriter, delete_checkpoints, find_checkpoint
@@ -96,12 +96,17 @@ def _told(place: Place, base: Base, data: DataRef) -> Base:
     return replace(base, path=folder, digest=folder_digest(folder))
 
 
+def learnt_columns(task: Task) -> list[str]:
+    """Columns of a split that hold texts: what is read, and what is to be written."""
+    is_pair = bool(TASKS[task].columns["label"]) and not TASKS[task].has_labels
+    return ["text", "label"] if is_pair else ["text"]
+
+
 def _scratch_folder(place: Place, config: ScratchConfig, data: DataRef) -> Path:
     from models.scratch import scratch_key, write_scratch
 
     store, split = place.open(), data.split("train")
-    is_pair = bool(TASKS[data.task].columns["label"]) and not TASKS[data.task].has_labels
-    learnt = ["text", "label"] if is_pair else ["text"]
+    learnt = learnt_columns(data.task)
     digest = digest_of([split.sha256, learnt[1:]]) if learnt[1:] else split.sha256
     prefix = f"bases/{scratch_key(config, digest)}"
     if not has_folder(store, prefix):

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from flows.best import with_best_base
+from flows.costs import Costs
 from flows.recipe import Recipe
+from models.offer import MINILM, Offer
 from records.document import DecisionDocument
 from records.search import SearchResult
-from tasks.choice import NoCandidate, choose_base
+from tasks.choice import NoCandidate, choose_base, offer_bases
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
@@ -96,3 +99,136 @@ def test_all_candidates_that_cannot_be_had_are_named_at_once(adopted: World) -> 
     assert "2 of 3 cannot be tried" in said
     assert "package:nope: " in said
     assert "/no/folder: " in said
+
+
+# -- base: auto, without a list
+
+GOOD = """good great lovely wonderful excellent delightful charming brilliant superb pleasant perfect
+beautiful amazing fantastic marvellous splendid terrific enjoyable magnificent impressive"""
+BAD = """bad awful terrible horrible dreadful poor boring disappointing ugly unpleasant useless broken
+nasty miserable pathetic disgusting annoying lousy rotten horrid"""
+PRAISE = (GOOD.split(), BAD.split())
+"""So many words that a few rows do not teach them: whoever read English before knows more."""
+CHINESE = (["很好 我们都高兴"], ["不好 我们都无聊"])
+
+
+def auto_recipe(world: World, words: tuple[list[str], list[str]], *overrides: str) -> Recipe:
+    """`base: auto` on few rows that say good or bad in these words."""
+    world.home.mkdir(exist_ok=True)
+    for name, first, num_rows in (("rows", 0, 240), ("test", 5000, 100)):
+        lines = ["text,label"]
+        for i in range(first, first + num_rows):
+            word = words[i % 2][i // 2 % len(words[i % 2])]
+            lines.append(f"{i * 7919 % 10007} {word},{('good', 'bad')[i % 2]}")
+        (world.home / f"{name}.csv").write_text("\n".join(lines), "utf-8")
+    return world.recipe(
+        "base={model: auto}",
+        f"data.train={world.home / 'rows.csv'}",
+        f"data.test={world.home / 'test.csv'}",
+        "train.epochs=1",
+        "train.batch_size=8",
+        "train.learning_rate=0.0003",
+        "gate.min_items=50",
+        *overrides,
+    )
+
+
+def offered(world: World, recipe: Recipe) -> Offer:
+    return offer_bases.fn(world.place, world.data(recipe), recipe.base, recipe.train)
+
+
+def test_auto_finds_the_base_that_knows_the_language(
+    files: Path, prefect_server: None, tmp_path: Path
+) -> None:
+    world = World(tmp_path / "home", files)
+    recipe = auto_recipe(world, PRAISE, "base.probe_rows=64")
+    data = world.data(recipe)
+    best, found = with_best_base(world.place, recipe, data, Costs(None))
+    assert found is not None
+    assert [list(trial.settings.values())[:3] for trial in found.trials] == [
+        ["gpt2", 2, 64], ["bert", 2, 64], ["gpt2", 4, 128], ["bert", 4, 128], [MINILM],
+    ]  # fmt: skip
+    assert best.base.model == MINILM
+    assert found.best == 4
+    again = with_best_base(world.place, recipe, data, Costs(None))
+    assert again == (best, found)
+
+
+def test_auto_goes_through_the_flow_to_a_page_that_says_what_was_left_out(
+    files: Path, prefect_server: None, tmp_path: Path
+) -> None:
+    world = World(tmp_path / "home", files)
+    recipe = auto_recipe(world, PRAISE, "base.max_parameters=300000")
+    result = world.run(recipe)
+    assert result.decision_digest, result.summary
+    file = world.path(f"reports/{NAME}/{result.decision_digest}/document.json")
+    document = DecisionDocument.from_json(file.read_bytes())
+    found = document.choice
+    assert found is not None
+    assert {trial.settings["width"] for trial in found.trials} == {64}
+    assert [left.name for left in found.left_out] == [
+        "scratch:gpt2 4x128", "scratch:bert 4x128", MINILM,
+    ]  # fmt: skip
+    chosen = found.winner.settings["architecture"]
+    assert document.recipe["base"]["scratch"]["architecture"] == chosen
+    page = Path(result.report_path).read_text("utf-8")
+    assert f"Offered for {document.data.split('train').num_rows} training rows" in page
+    assert "over base.max_parameters=300,000" in page
+
+
+def test_a_chinese_set_is_offered_no_english_base_and_a_small_shape(
+    files: Path, prefect_server: None, tmp_path: Path
+) -> None:
+    world = World(tmp_path / "home", files)
+    offer = offered(world, auto_recipe(world, CHINESE))
+    assert [option.name for option in offer.options] == [
+        "scratch:gpt2 2x64", "scratch:bert 2x64", "scratch:gpt2 4x128", "scratch:bert 4x128",
+    ]  # fmt: skip
+    assert [left.name for left in offer.left_out] == [MINILM]
+    assert "100% of the training texts are not in Latin script" in offer.left_out[0].why
+
+
+def test_what_does_not_fit_or_is_too_large_is_left_out_with_the_reason(
+    files: Path, prefect_server: None, tmp_path: Path
+) -> None:
+    world = World(tmp_path / "home", files)
+    long = offered(world, auto_recipe(world, PRAISE, "train.max_length=600"))
+    assert {o.scratch.positions for o in long.options if o.scratch} == {600}
+    assert [left.name for left in long.left_out] == [MINILM]
+    assert "max_length=600 exceeds the 512 positions" in long.left_out[0].why
+
+    small = offered(world, auto_recipe(world, PRAISE, "base.max_parameters=5000000"))
+    assert len(small.options) == 4
+    assert [left.name for left in small.left_out] == [MINILM]
+    assert "over base.max_parameters=5,000,000" in small.left_out[0].why
+
+    with pytest.raises(NoCandidate, match="nothing left to choose from") as caught:
+        offered(world, auto_recipe(world, PRAISE, "base.max_parameters=9"))
+    assert str(caught.value).count("over base.max_parameters=9") == 5
+
+
+def test_a_base_that_is_alone_is_taken_without_a_training(
+    files: Path, prefect_server: None, tmp_path: Path
+) -> None:
+    world = World(tmp_path / "home", files)
+    recipe = auto_recipe(world, PRAISE, "base.budget_s=0.000001")
+    best, found = with_best_base(world.place, recipe, world.data(recipe), Costs(None))
+    assert found is not None
+    assert best.base.name == "scratch:gpt2 2x64"
+    assert found.trials[found.best].points == ()
+    assert len(found.left_out) == 4
+    assert not list(world.store.list("searches"))
+
+
+def test_a_budget_shortens_the_list_and_no_clock_cuts_what_it_pays_for(
+    files: Path, prefect_server: None, tmp_path: Path
+) -> None:
+    world = World(tmp_path / "home", files)
+    recipe = auto_recipe(world, PRAISE, "base.probe_rows=64", "base.budget_s=0.08")
+    _, found = with_best_base(world.place, recipe, world.data(recipe), Costs(None))
+    assert found is not None
+    assert len(found.trials) == 3
+    assert [left.name for left in found.left_out] == ["scratch:bert 4x128", MINILM]
+    assert sum(trial.wall_s for trial in found.trials) > 0.08
+    assert not found.is_cut
+    assert len(found.winner.points) == 2

@@ -5,7 +5,6 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from flows.recipe import Recipe, RecipeError, parse_recipe, recipe_schema
-from models.config import CANDIDATES
 from records.policy import LOSSES
 from records.task import TASKS, Task
 
@@ -20,14 +19,16 @@ def recipe(text: str, task: Task = "classification", *overrides: str) -> Recipe:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_auto_tries_what_fits_the_task_and_needs_no_hub(task: Task) -> None:
+def test_auto_names_no_base_before_the_data_are_known(task: Task) -> None:
     found = recipe("auto", task)
-    assert len(found.base.options) == len(CANDIDATES[task]) >= 2
-    for option in found.base.options:
-        assert option.model.startswith(("package:", "scratch"))
-        assert option.scratch is None or option.scratch.architecture in TASKS[task].architectures
+    assert found.base.is_auto
+    assert found.base.options == ()
+    assert found.base.name == "auto"
     assert parse_recipe(found.model_dump(mode="json")) == found
-    assert recipe("{model: auto, probe_rows: 50}", task).base.probe_rows == 50
+    limited = recipe("{model: auto, probe_rows: 50, max_parameters: 5_000_000, budget_s: 9}", task)
+    assert limited.base.probe_rows == 50
+    assert limited.base.max_parameters == 5_000_000
+    assert limited.base.digest != found.base.digest
 
 
 def test_candidates_are_bases_of_any_kind_and_an_editor_takes_them() -> None:
@@ -42,6 +43,14 @@ def test_candidates_are_bases_of_any_kind_and_an_editor_takes_them() -> None:
     for base in ("auto", {"candidates": yaml.safe_load(text)}, {"model": "b/c"}):
         assert not list(check.iter_errors({**values, "base": base})), base
     assert list(check.iter_errors({**values, "base": {"modle": "b/c"}}))
+
+
+def test_a_list_of_its_own_is_taken_as_it_is() -> None:
+    text = "[{scratch: {architecture: bert}}, {scratch: {architecture: gpt2}}]"
+    found = recipe(f"{{model: auto, candidates: {text}}}").base
+    assert [option.name for option in found.options] == ["scratch:bert 4x128", "scratch:gpt2 4x128"]
+    with pytest.raises(RecipeError, match="max_parameters is for model: auto without candidates"):
+        recipe(f"{{candidates: {text}, max_parameters: 9}}")
 
 
 def test_a_wrong_candidate_is_told_by_its_place() -> None:

@@ -80,7 +80,8 @@ def test_schema_is_a_schema_and_describes_every_field() -> None:
         ("train.lora.rnak=1", "train.lora.rnak: unknown key; did you mean 'rank'?"),
         (
             "base.zzz=1",
-            "base.zzz: unknown key; known: budget_s, candidates, model, probe_rows, revision, scratch",
+            "base.zzz: unknown key; known: budget_s, candidates, max_parameters, model, probe_rows, "
+            "revision, scratch",
         ),
     ],
 )

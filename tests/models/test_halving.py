@@ -108,12 +108,15 @@ def test_a_base_may_be_a_text_and_candidates_say_what_they_cannot_be() -> None:
     assert settings_of(base.options[1]) == {"architecture": "bert", "layers": 2, "width": 128}
     assert BaseConfig.model_validate(base.model_dump(mode="json")) == base
     assert BaseConfig.model_validate("a/b").options == (BaseConfig(model="a/b"),)
+    assert BaseConfig.model_validate("auto").options == ()
     for wrong, said in [
-        ("auto", "model='auto' needs candidates"),
         ({"candidates": ["a"]}, "nothing to choose"),
         ({"candidates": ["a", "a"]}, "holds one base twice"),
         ({"model": "b", "candidates": ["a", "c"]}, "model='b' and candidates exclude each other"),
         ({"candidates": ["a", {"candidates": ["b", "c"]}]}, "candidates of candidates"),
+        ({"candidates": ["a", "auto"]}, "candidates of candidates"),
+        ({"model": "b", "max_parameters": 9}, "max_parameters is for model: auto"),
+        ({"candidates": ["a", "c"], "max_parameters": 9}, "max_parameters is for model: auto"),
         ({"model": "b", "probe_rows": 9}, "are for candidates"),
     ]:
         with pytest.raises(ValidationError, match=said):
