@@ -8,10 +8,13 @@ import pytest
 from flows.best import with_best_base
 from flows.costs import Costs
 from flows.recipe import Recipe
+from flows.retrain import SEARCHED
 from models.offer import MINILM, Offer
+from records.base import digest_of
 from records.document import DecisionDocument
 from records.search import SearchResult
 from tasks.choice import NoCandidate, choose_base, offer_bases
+from tasks.lease import lease
 from tests.world import NAME, World
 
 pytest_plugins = ["tests.worlds"]
@@ -232,3 +235,14 @@ def test_a_budget_shortens_the_list_and_no_clock_cuts_what_it_pays_for(
     assert sum(trial.wall_s for trial in found.trials) > 0.08
     assert not found.is_cut
     assert len(found.winner.points) == 2
+
+
+def test_two_runs_do_not_both_choose_where_the_data_decide(
+    files: Path, prefect_server: None, tmp_path: Path
+) -> None:
+    world = World(tmp_path / "home", files)
+    recipe = auto_recipe(world, PRAISE)
+    decides = recipe.model_dump(mode="json", include=SEARCHED)
+    asked = digest_of([world.data(recipe).data_key, decides])
+    with lease(world.store, f"searches/{asked}"):
+        assert world.run(recipe).outcome == "already_running"
