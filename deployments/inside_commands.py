@@ -17,7 +17,7 @@ WIDTH = 24
 
 def features(place: Place, name: str, text: str, as_json: bool) -> None:
     """Last hidden states and pooled vectors of a text."""
-    from models.features import body_features, text_features
+    from models.text_features import body_features, text_features
     from tasks.train import model_folder
 
     entry, task = _find(place, name, text)

@@ -9,8 +9,8 @@ import torch
 from transformers import AutoModel
 
 from models.encode import encode, load_tokenizer, pad
-from models.features import body_features, text_features
 from models.predict import Classifier
+from models.text_features import body_features, text_features
 from records.task import Task
 from tests.models.test_every_task import train_small
 from tests.models.trainings import changed, make_base, train_tiny
