@@ -17,14 +17,16 @@ WIDTH = 24
 
 def features(place: Place, name: str, text: str, as_json: bool) -> None:
     """Last hidden states and pooled vectors of a text."""
+    from models.predict import Classifier
     from models.text_features import body_features, text_features
     from tasks.train import model_folder
 
     entry, task = _find(place, name, text)
+    folder = model_folder(place, entry.model_uri)
     if TASKS[task].has_labels:
-        found = text_features(_open(place, name, text)[1], text)
+        found = text_features(Classifier.load(folder), text)
     else:
-        found = body_features(model_folder(place, entry.model_uri), text)
+        found = body_features(folder, text)
     if as_json:
         screen.print_json(
             {
@@ -55,11 +57,14 @@ def features(place: Place, name: str, text: str, as_json: bool) -> None:
 
 def why(place: Place, name: str, text: str, label: str | None, as_json: bool) -> Exit:
     """What each part of a text adds to the champion's answer."""
+    from models.predict import Classifier
     from models.why import attribute
+    from tasks.train import model_folder
 
     if not TASKS[claimed_task(place.open(), name)].has_labels:
         return _why_written(place, name, text, label, as_json)
-    entry, classifier = _open(place, name, text)
+    entry, _ = _find(place, name, text)
+    classifier = Classifier.load(model_folder(place, entry.model_uri))
     if label is not None and label not in classifier.labels:
         raise UsageError(f"--label {label!r} is none of {name}'s: {', '.join(classifier.labels)}")
     found = attribute(classifier, text, label)
@@ -134,17 +139,6 @@ def _bar(share: float) -> str:
 
 def _begin(vector: Any) -> str:
     return " ".join(f"{float(value):+.3f}" for value in vector[:4]) + " ..."
-
-
-def _open(place: Place, name: str, text: str) -> tuple[LedgerEntry, Any]:
-    """The champion's ledger entry and the champion itself."""
-    from models.predict import Classifier
-    from tasks.train import model_folder
-
-    entry, task = _find(place, name, text)
-    if not TASKS[task].has_labels:
-        raise UsageError(f"{name!r} is made for {task}; its answers have no label to explain")
-    return entry, Classifier.load(model_folder(place, entry.model_uri))
 
 
 def _find(place: Place, name: str, text: str) -> tuple[LedgerEntry, Task]:

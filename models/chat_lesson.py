@@ -54,15 +54,18 @@ class ChatLesson:
         self.model.generation_config.max_length = None  # it would contradict max_new_tokens
         self.loss, self.figures = token_loss(config.label_smoothing), loss_figures(config)
         self._asked, self._validation = training.texts, validation
-        samples = [
-            Sample(*self._chatbot.dialogue(text, answer, learn_all=True))
-            for text, answer in zip(training.texts, training.labels, strict=True)
-        ]
-        asked = (training, validation)
-        self.num_truncated = {
-            name: sum(map(self._chatbot.is_cut, found.texts, found.labels))
-            for name, found in zip(("train", "validation"), asked, strict=True)
+        limit = self.tokenizer.model_max_length
+        whole = {
+            name: [
+                Sample(*self._chatbot.whole_dialogue(text, answer, learn_all=True))
+                for text, answer in zip(found.texts, found.labels, strict=True)
+            ]
+            for name, found in (("train", training), ("validation", validation))
         }
+        self.num_truncated = {
+            name: sum(len(s.ids) > limit for s in samples) for name, samples in whole.items()
+        }
+        samples = [Sample(s.ids[-limit:], s.targets[-limit:]) for s in whole["train"]]
         self.rows: list[Row] = [{"samples": row} for row in pack(samples, config.max_length)]
         self.lengths = [sum(len(s.ids) for s in row["samples"]) for row in self.rows]
 

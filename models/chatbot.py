@@ -114,18 +114,14 @@ class Chatbot:
             ids [T] and targets [T], of the last `model_max_length` tokens; a target is the next id
             where the assistant says it, its stop token included, and IGNORED elsewhere.
         """
-        ids, targets = self._whole_dialogue(prompt, answer, learn_all=learn_all)
+        ids, targets = self.whole_dialogue(prompt, answer, learn_all=learn_all)
         limit = self.tokenizer.model_max_length
         return ids[-limit:], targets[-limit:]
 
-    def is_cut(self, prompt: str, answer: str) -> bool:
-        """Whether a dialogue has more than `model_max_length` tokens, so that its beginning is lost."""
-        ids, _ = self._whole_dialogue(prompt, answer, learn_all=True)
-        return len(ids) > int(self.tokenizer.model_max_length)
-
-    def _whole_dialogue(
+    def whole_dialogue(
         self, prompt: str, answer: str, *, learn_all: bool
     ) -> tuple[list[int], list[int]]:
+        """The same of all its tokens, however many the model can see."""
         turns = [*messages_of(prompt), {"role": "assistant", "content": answer}]
         ids, is_said, before = self._start(), [False] * len(self._start()), ""
         for number, turn in enumerate(turns):
@@ -158,7 +154,7 @@ class Chatbot:
         found = []
         with torch.inference_mode():
             for prompt, answer in zip(prompts, answers, strict=True):
-                ids, targets = self._whole_dialogue(prompt, answer, learn_all=False)
+                ids, targets = self.whole_dialogue(prompt, answer, learn_all=False)
                 total = 0.0
                 for piece in self._pieces(targets):
                     input_ids_1T = torch.tensor([ids[piece]], device=device)

@@ -1,8 +1,8 @@
 """Approvals in the store: asked once per decision, answered once, expired to refused.
 
 `approvals/<name>/<decision>/ask.json` and `answer.json`, both put-if-absent: the first one counts.
-One run waits for an answer; another takes its place only when that one is over. Both are stamped, for an approver's name goes into the ledger; those of older versions were not, and
-are read as they are.
+One run waits for an answer; another takes its place only when that one is over. Both are stamped, for
+an approver's name goes into the ledger; those of older versions were not, and are read as they are.
 """
 
 import logging

@@ -98,8 +98,7 @@ def _told(place: Place, base: Base, data: DataRef) -> Base:
 
 def learnt_columns(task: Task) -> list[str]:
     """Columns of a split that hold texts: what is read, and what is to be written."""
-    is_pair = bool(TASKS[task].columns["label"]) and not TASKS[task].has_labels
-    return ["text", "label"] if is_pair else ["text"]
+    return ["text", "label"] if TASKS[task].has_written_answers else ["text"]
 
 
 def _scratch_folder(place: Place, config: ScratchConfig, data: DataRef) -> Path:

@@ -402,7 +402,7 @@ def test_a_model_that_sees_less_is_charged_for_every_token_of_an_answer(
     whole, short = chatbot_of(base), Chatbot.load(base.path, limit, plain=True, max_new_tokens=4)
     ((nats, count),) = short.losses([LONG], [answer])
     assert count == whole.losses([LONG], [answer])[0][1] > 2 * limit
-    ids, targets = whole._whole_dialogue(LONG, answer, learn_all=False)
+    ids, targets = whole.whole_dialogue(LONG, answer, learn_all=False)
     expected = 0.0
     for k, target in enumerate(targets):
         if target != IGNORED:
