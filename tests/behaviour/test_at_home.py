@@ -296,14 +296,18 @@ def read_run(stack: Stack, run_id: str) -> dict[str, Any]:
 
 
 def open_approval(page: Page) -> Locator:
-    """The form of an approval. The page is drawn anew every few seconds, which shuts its menu."""
+    """The form of an approval, by keyboard, since the graph's canvas can lie over the button.
+
+    The page is drawn anew every few seconds, which shuts its menu.
+    """
     form = page.get_by_role("dialog")
+    menu = page.get_by_role("button", name="Open menu").first  # others are of task runs
     item = page.get_by_role("menuitem", name="Resume")
     for _ in range(TRIES):
-        if not item.is_visible():
-            page.get_by_role("button", name="Open menu").first.click()  # others are of task runs
         try:
-            item.click(timeout=TRY_MS)
+            if not item.is_visible():
+                menu.press("Enter", timeout=TRY_MS)
+            item.press("Enter", timeout=TRY_MS)
             form.get_by_text("Waiting for approval").first.wait_for(timeout=TRY_MS)
         except PlaywrightTimeout:
             page.keyboard.press("Escape")

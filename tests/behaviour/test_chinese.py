@@ -117,7 +117,9 @@ def test_a_second_model_is_judged_on_slices_with_chinese_names(
     # The split's parts share no item and no group, have every label, and are as large as was asked.
     data = world.data(parse_recipe(values))
     parts = {
-        ref.split: pd.read_parquet(world.path(ref.key) / f"{ref.split}.parquet")
+        ref.split: pd.read_parquet(
+            open_folder(world.store, ref.key, tmp_path / "cache") / f"{ref.split}.parquet"
+        )
         for ref in data.splits
     }
     assert list(parts) == ["train", "validation", "test"]
