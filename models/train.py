@@ -2,7 +2,6 @@
 
 import json
 import math
-import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from models.device import (
 from models.encode import LengthGroupedSampler, TokenGroupedSteps
 from models.errors import TrainingInterrupted
 from models.lesson import Lesson
+from models.memory import peak_bytes
 from models.progress import Progress
 from models.step import SizedRow, StepRows, StepTrainer
 from models.stop import Stop
@@ -152,7 +152,7 @@ def train(
         num_tokens=watch.num_tokens,
         samples_per_s=num_rows / watch.train_s,
         tokens_per_s=watch.num_tokens / watch.train_s,
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory_bytes=peak_bytes(),
         num_truncated=lesson.num_truncated,
         is_cut=watch.is_cut,
     )

@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -168,7 +169,8 @@ class LocalStore:
         """See Store: size and time of the last change."""
         with suppress(FileNotFoundError):
             found = self.path(key).stat()
-            return f"{found.st_size} {found.st_mtime_ns}"
+            if stat.S_ISREG(found.st_mode):
+                return f"{found.st_size} {found.st_mtime_ns}"
         return None
 
     def rewritten(self, prefix: str) -> Iterator[tuple[str, bytes]]:

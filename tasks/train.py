@@ -178,8 +178,7 @@ def train_challenger(
             trained = _train(place, data, found, config, key, out, start, guard)
             run.log_points(trained.curve)
             result = _describe(trained, key, out, found, config, run.run_id, guard)
-            if config.budget_s is not None:
-                run.tag("refit.is_cut", str(result.is_cut))
+            run.tag("refit.is_cut", str(result.is_cut))
         # Nothing of this key in it: another key may make the same bytes, and they are one payload.
         put_folder(store, result.model_key, out)
     write_stamped(store, _result_key(result.train_key), result)

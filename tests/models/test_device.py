@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import models
-from models.device import TRAINING_CODE
+from models.device import TRAINING_CODE, loading
+from models.errors import UnknownBase
 from models.task_code import task_code
 from records.task import TASKS, Task
 
@@ -17,6 +19,7 @@ ROOM = Path(models.__path__[0])
 MOVES_NOTHING = {
     "config": "its values are in the key, its version is TRAIN_VERSION",
     "errors": "exceptions",
+    "memory": "measures",
     "scoring": "what a test item scores, after the training",
     "task_code": "which module is whose",
 }
@@ -82,3 +85,10 @@ def test_memory_that_a_training_frees_is_there_for_its_next_step() -> None:
         for begin in ("", "keep_freed_memory()")
     )
     assert kept < given_back / 100, "pages made anew"
+
+
+def test_no_memory_while_a_model_loads_says_nothing_about_the_model() -> None:
+    with pytest.raises(RuntimeError, match="can't allocate memory"), loading("the model"):
+        torch.empty(2**50, dtype=torch.uint8)
+    with pytest.raises(UnknownBase, match="the model cannot be loaded"), loading("the model"):
+        torch.empty(-1)

@@ -407,3 +407,5 @@ def test_a_mark_is_another_one_once_its_object_is_written_anew(store: Store) -> 
         False,
     )
     assert dict(store.marks("nothing")) == {}
+    assert store.mark("rows/a") == after["rows/a"]
+    assert store.mark("rows") is store.mark("nothing") is None  # a folder is no object
