@@ -115,7 +115,7 @@ def test_generation_settings_travel_with_the_artifact(base: Base, tmp_path: Path
     lesson.model.save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "generation_config.json").read_text("utf-8"))
     assert (saved["num_beams"], saved["max_new_tokens"], saved["length_penalty"]) == (3, 7, 0.6)
-    assert saved["do_sample"] is False
+    assert saved["do_sample"] is saved["early_stopping"] is False
 
 
 def test_a_length_penalty_of_one_beam_says_nothing_and_is_no_error(
